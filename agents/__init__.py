@@ -1,0 +1,1 @@
+"""Agents for gaelp worlds: baselines, training, evaluation, and the command line over them."""

@@ -1,0 +1,93 @@
+"""Writes what was measured into a marked part of a page, so that the command keeps the page true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agents.bench_report import HEADER, amount, disturbed, rows
+
+BEGIN = "<!-- bench:begin (written by gaelp bench --write-docs; do not edit) -->"
+END = "<!-- bench:end -->"
+
+
+def checked_page(page: Path) -> str:
+    """The page's text. Raises ValueError if the page is not there or has not both marks, in order."""
+    if not page.is_file():
+        raise ValueError(f"There is no page {page}; --write-docs wants one with the marks {BEGIN} and {END}.")
+    text = page.read_text(encoding="utf-8")
+    begin, end = text.find(BEGIN), text.find(END)
+    if begin < 0 or end < begin:
+        raise ValueError(
+            f"The page {page} lacks the marks {BEGIN} and {END}, between which figures are written."
+        )
+    return text
+
+
+def write_page(page: Path, report: dict[str, Any], picture: str | None) -> None:
+    """Replaces what stands between the marks of a page.
+
+    Args:
+      report: of `run_bench`.
+      picture: file name of the picture beside the page, if one was drawn.
+    """
+    text = checked_page(page)
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    lines = "\n".join(page_lines(report, picture))
+    page.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+
+
+def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:
+    """The lines of the marked part."""
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    machine = report["machine"]
+    yield f"Made by `{report['command']}` in {report['seconds']:.0f} s on {machine['cores']} shared cores"
+    yield f"({machine['system']}, {machine['processor']}); {versions}."
+    if words := disturbed(report):
+        yield f"**{words}**"
+    yield ""
+    if picture is not None:
+        yield f"![What an opportunity costs against the size of the population]({picture})"
+        yield ""
+    yield from _table(list(HEADER), [row for _, row in rows(report)])
+    if report["aims"]:
+        yield ""
+        yield from _table(["aim", "measured", ""], list(_aim_rows(report)))
+    if report["curve"]:
+        yield ""
+        yield "Where the time of a tick goes, medians in µs:"
+        yield ""
+        yield from _table(list(_PROFILE), [_profile_row(point) for point in report["curve"]])
+
+
+def _aim_rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    units = {figure["name"]: figure["unit"] for figure in report["figures"]}
+    for aim in report["aims"]:
+        measured = amount(aim["measured"], units[aim["figure"]])
+        yield [aim["text"], measured, "reached" if aim["met"] else "**not reached**"]
+
+
+_PROFILE = (
+    "users", "traffic", "opportunities a tick", "whole tick", "sweep", "tick with nobody in it",
+    "meeting people", "ns a candidate met",
+)  # fmt: skip
+
+
+def _profile_row(point: dict[str, Any]) -> list[str]:
+    figures = [point[name] for name in ("opportunities_a_tick", "tick_us", "sweep_us", "fixed_us", "meet_us")]
+    traffic = "10 media a day" if point["dense"] else "default"
+    return [
+        f"{point['users']:,}",
+        traffic,
+        *(f"{f:,.0f}" for f in figures),
+        f"{point['meet_ns_a_candidate']:.0f}",
+    ]
+
+
+def _table(header: list[str], body: list[list[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in body:
+        yield "| " + " | ".join(row) + " |"

@@ -1,0 +1,238 @@
+"""Opportunities a second on one core, beside three references taken in the same run.
+
+One repetition plays whole days from the same checkpoint, so that every hour of the traffic profile
+has its weight and every repetition does the same work. The references are the bare sweep for arrivals
+(the part that grows with the population), one copy of the population's bytes, and a plain NumPy
+version of the tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.bench_measure import Effort, Figure, Timed, Work, in_turn, spelled
+from agents.bench_numpy import NumpyMarket
+from gaelp_env.arrivals import sweep
+from gaelp_env.config import MarketConfig
+from gaelp_env.config_load import load_config
+from gaelp_env.constants import season_of
+from gaelp_env.market import Market
+
+NO_LIMIT = 9e9
+"""A budget that is never spent, currency units."""
+DENSITIES = {"": 0.0, "_dense": 10.0}
+"""Suffix of a figure's name -> media candidates of a user a day; 0 is the default market's own."""
+FIXED = "fixed"
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Played:
+    """What was measured on one market, and what its days came to."""
+
+    users: int
+    suffix: str
+    ticks: int
+    opportunities: int
+    candidates: int
+    copied_bytes: int
+    timed: dict[str, Timed] = field(default_factory=dict)
+
+    @property
+    def ns(self) -> tuple[float, ...]:
+        """Nanoseconds an opportunity, by repetition, all of the tick included."""
+        return self.timed["tick"].scaled(1e9 / self.opportunities)
+
+
+def market_of(users: int, media_per_day: float = 0.0) -> tuple[Market, NDArray[np.float64]]:
+    """A newborn market whose budget never ends, and the bids that are each channel's reference."""
+    wanted: dict[str, Any] = {"people.users": users, "budget.per_episode": NO_LIMIT}
+    if media_per_day:
+        wanted["people.media_per_day"] = media_per_day
+    config = load_config(wanted)
+    market = Market.born(config, 1)
+    market.begin_episode()
+    return market, reference_bids(config)
+
+
+def reference_bids(config: MarketConfig) -> NDArray[np.float64]:
+    """Each channel's reference price, CPM `[5]`: a typical bid."""
+    return np.array([channel.reference_cpm for channel in config.channels.in_order()])
+
+
+def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: Say) -> Played:
+    """Plays one market and its references again and again."""
+    say(f"{users:,} users, {'10 media a day' if suffix else 'default traffic'}")
+    market, bids = market_of(users, DENSITIES[suffix])
+    day = round(24.0 / market.config.clock.tick_h)
+    ticks = day * max(1, effort.busy_ticks // (users * day))
+    for _ in range(day):
+        market.advance(bids)
+    start, first = market.checkpoint(), int(market.record["tick"])
+    ledgers = [market.advance(bids).ledger for _ in range(ticks)]
+    people = market.population
+    copied = (people.hot, people.cold, people.number, people.rate)
+    played = Played(
+        users,
+        suffix,
+        ticks,
+        sum(int(ledger["opportunities"].sum()) for ledger in ledgers),
+        sum(int(ledger["candidates"]) for ledger in ledgers),
+        sum(column[: people.size].nbytes for column in copied),
+    )
+    span = range(first, first + ticks)
+
+    def tick() -> None:
+        for _ in span:
+            market.advance(bids)
+
+    works = {
+        "tick": Work(tick, lambda: market.rollback(start)),
+        "sweep": Work(_sweeps(market, span)),
+        "copy": Work(_copies(tuple(column[: people.size] for column in copied))),
+    }
+    if users <= effort.numpy_users:
+        works["numpy"] = _numpy_work(market, span, bids)
+    market.rollback(start)
+    played.timed = in_turn(works, repetitions, alone=True)
+    return played
+
+
+def _sweeps(market: Market, span: range) -> Callable[[], None]:
+    """The bare sweep over everybody, once for each tick of the span."""
+    people, config, season = market.population, market.config, season_of(market.config)
+    tick_h = config.clock.tick_h
+    weights = [float(season.traffic[season.hour_of_week(tick * tick_h)]) * tick_h / 24.0 for tick in span]
+    index, luck = np.empty(len(people.number) + 1, np.int64), np.empty(len(people.number) + 1)
+    key = np.uint64(market.record["key"])
+
+    def sweeps() -> None:
+        for tick, weight in zip(span, weights, strict=True):
+            sweep(key, tick, people.number, people.rate, people.size, weight, index, luck)
+
+    return sweeps
+
+
+def _copies(columns: tuple[NDArray[Any], ...], times: int = 5) -> Callable[[], None]:
+    """Copies of the population's bytes, `times` over, into memory that is there already."""
+    targets = [column.copy() for column in columns]
+
+    def copies() -> None:
+        for _ in range(times):
+            for target, column in zip(targets, columns, strict=True):
+                target.view(np.uint8)[...] = column.view(np.uint8)
+
+    return copies
+
+
+def _numpy_work(market: Market, span: range, bids: NDArray[np.float64]) -> Work:
+    """The NumPy version over the same ticks from the same people."""
+    users = market.population.rows(slice(None))
+    box: list[NumpyMarket] = []
+
+    def renew() -> None:
+        box[:] = [NumpyMarket(market.config, users, 1)]
+
+    def play() -> None:
+        for tick in span:
+            box[0].play(tick, bids)
+
+    return Work(play, renew)
+
+
+def overhead(effort: Effort) -> Timed:
+    """A tick with nobody in it: what a tick costs before anyone is met; 1,000 ticks a repetition."""
+    market, bids = market_of(1)
+    start = market.checkpoint()
+
+    def ticks() -> None:
+        for _ in range(1_000):
+            market.advance(bids)
+
+    work = Work(ticks, lambda: market.rollback(start))
+    work.do()
+    return in_turn({FIXED: work}, effort.repetitions, alone=True)[FIXED]
+
+
+def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Iterator[Figure]:
+    """Yields the figures of the market; appends to `curve` one entry a market, for picture and profile."""
+    empty = overhead(effort)
+    fixed_us = empty.seconds * 1e3
+    yield Figure("tick_overhead", "a tick with nobody in it", "µs", empty.scaled(1e3), cores=empty.cores)
+    played: dict[tuple[int, str], Played] = {}
+    for users in sorted({*effort.sizes, *effort.curve}):
+        repetitions = effort.repetitions if users < 1_000_000 else effort.slow_repetitions
+        for suffix in DENSITIES:
+            one = play_market(users, suffix, effort, repetitions, say)
+            played[users, suffix] = one
+            curve.append(_point(one, fixed_us))
+            if users in effort.sizes:
+                yield from _figures(one)
+    for suffix in DENSITIES:
+        few, many = (10_000, suffix), (1_000_000, suffix)
+        if few in played and many in played:
+            yield _growth(played[few], played[many])
+
+
+def _figures(one: Played) -> Iterator[Figure]:
+    timed, name = one.timed, f"{spelled(one.users)}{one.suffix}"
+    tick = timed["tick"]
+    who = f"{one.users:,} users" + (", 10 media a day" if one.suffix else "")
+    against = {"bare sweep": tick.seconds / timed["sweep"].seconds}
+    against["copy of the people"] = tick.seconds / one.ticks / (timed["copy"].seconds / 5)
+    faster = {"NumPy version": timed["numpy"].seconds / tick.seconds} if "numpy" in timed else {}
+    yield Figure(
+        f"opportunities_{name}", f"opportunities, {who}", "1/s", tick.rates(one.opportunities), faster,
+        cores=tick.cores,
+    )  # fmt: skip
+    yield Figure(f"cost_{name}", f"an opportunity, {who}", "ns", one.ns, against, cores=tick.cores)
+    if "numpy" in timed:
+        yield Figure(
+            f"numpy_{name}", f"NumPy version, {who}", "1/s", timed["numpy"].rates(one.opportunities),
+            reference=True, cores=timed["numpy"].cores,
+        )  # fmt: skip
+    if not one.suffix:
+        yield Figure(
+            f"sweep_{name}", f"bare sweep, {who}", "users/s", timed["sweep"].rates(one.users * one.ticks),
+            reference=True, cores=timed["sweep"].cores,
+        )  # fmt: skip
+        yield Figure(
+            f"copy_{name}", f"copy of the people, {who}", "B/s", timed["copy"].rates(5 * one.copied_bytes),
+            reference=True, cores=timed["copy"].cores,
+        )  # fmt: skip
+
+
+def _growth(few: Played, many: Played) -> Figure:
+    """Cost of an opportunity at a million users over that at 10,000, repetition by repetition."""
+    values = tuple(b / a for a, b in zip(few.ns, many.ns, strict=False))
+    words = "10 media a day" if many.suffix else "default traffic"
+    return Figure(f"growth{many.suffix}", f"cost at 1,000,000 / at 10,000 users, {words}", "×", values)
+
+
+def _point(one: Played, fixed_us: float) -> dict[str, Any]:
+    """Where the time of a tick goes: the sweep, what a tick costs anyway, and meeting people."""
+    tick_us = one.timed["tick"].seconds / one.ticks * 1e6
+    sweep_us = one.timed["sweep"].seconds / one.ticks * 1e6
+    meet_us = max(0.0, tick_us - sweep_us - fixed_us)
+    numpy_us = one.timed["numpy"].seconds / one.ticks * 1e6 if "numpy" in one.timed else None
+    a_tick = one.opportunities / one.ticks
+    return {
+        "users": one.users,
+        "dense": bool(one.suffix),
+        "opportunities_a_tick": a_tick,
+        "candidates_a_tick": one.candidates / one.ticks,
+        "tick_us": tick_us,
+        "sweep_us": sweep_us,
+        "fixed_us": fixed_us,
+        "meet_us": meet_us,
+        "meet_ns_a_candidate": meet_us * 1e3 / (one.candidates / one.ticks),
+        "cost_ns": tick_us * 1e3 / a_tick,
+        "sweep_ns": sweep_us * 1e3 / a_tick,
+        "numpy_ns": None if numpy_us is None else numpy_us * 1e3 / a_tick,
+    }

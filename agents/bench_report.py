@@ -1,0 +1,115 @@
+"""The bench on a terminal: progress on stderr, one table on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"))
+BUSY = 0.9
+"""Below this share of a core the machine was serving others, and figures are worse than they should be."""
+
+
+@contextmanager
+def progress(sections: int) -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+    """A progress bar on stderr; gives (say what is being done, a section is done)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("bench"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=sections)
+        yield lambda words: bar.update(task, description=words), lambda: bar.advance(task)
+
+
+def amount(value: float, unit: str) -> str:
+    """A value with its unit in three digits: 6.02 M/s, 178 ns, 0.42 s.
+
+    Args:
+      value: > 0.
+      unit: of a Figure; a rate ends in "/s".
+    """
+    if unit.endswith("/s"):
+        what = unit[:-2]
+        what = "" if what == "1" else what
+        scale, letter = next(((s, w) for s, w in _SCALES if value >= s), (1.0, ""))
+        return f"{_digits(value / scale)} {letter}{what}/s"
+    if unit == "s":
+        scale, letter = next(((s, w) for s, w in _SMALL if value >= s), _SMALL[-1])
+        return f"{_digits(value / scale)} {letter}s"
+    return f"{_digits(value)} {unit}"
+
+
+def _digits(value: float) -> str:
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def spread(figure: dict[str, Any]) -> str:
+    """The smallest and the largest repetition; nothing for a single one."""
+    if figure["repetitions"] < 2:
+        return ""
+    low, high = (amount(figure[end], figure["unit"]) for end in ("min", "max"))
+    return f"{low.rsplit(' ', 1)[0]} – {high}" if low.split()[-1] == high.split()[-1] else f"{low} – {high}"
+
+
+def ratios(figure: dict[str, Any]) -> str:
+    """The ratios to the references, each in a few words."""
+    return ", ".join(f"{_digits(value)} × {name}" for name, value in figure["ratios"].items())
+
+
+def rows(report: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """The table's rows, with their section: name, median, spread, repetitions, ratio, share of a core."""
+    for figure in report["figures"]:
+        name = figure["text"] + (" (reference)" if figure["reference"] else "")
+        cores = "" if figure["cores"] is None else f"{figure['cores']:.2f}"
+        yield figure["section"], [
+            name, amount(figure["median"], figure["unit"]), spread(figure), str(figure["repetitions"]),
+            ratios(figure), cores,
+        ]  # fmt: skip
+
+
+HEADER = ("what", "median", "spread", "n", "ratio to reference", "core")
+
+
+def disturbed(report: dict[str, Any]) -> str:
+    """A sentence if the machine was busy with something else while it was measured, "" if not."""
+    shares = [figure["cores"] for figure in report["figures"] if figure["section"] in ("market", "env")]
+    low = min(shares, default=1.0)
+    if low >= BUSY:
+        return ""
+    return (
+        f"The machine was busy: while some figures were taken the bench had only {low:.0%} of a core, "
+        "so they are worse than on a quiet machine."
+    )
+
+
+def show(report: dict[str, Any]) -> None:
+    """Prints the table, the aims, and a warning if the machine was busy."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="gaelp bench", title_justify="left")
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in ("what", "ratio to reference") else "right")
+    last = ""
+    for section, row in rows(report):
+        if last and section != last:
+            table.add_section()
+        last = section
+        table.add_row(*row)
+    console.print(table)
+    for aim in report["aims"]:
+        mark = "reached" if aim["met"] else "not reached"
+        console.print(f"{mark}: {aim['text']} (measured {_digits_of(aim['measured'])})", highlight=False)
+    if words := disturbed(report):
+        console.print(words, highlight=False)
+
+
+def _digits_of(value: float) -> str:
+    scale, letter = next(((s, f" {w}") for s, w in _SCALES if value >= s), (1.0, ""))
+    return f"{_digits(value / scale)}{letter}"

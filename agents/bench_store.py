@@ -1,0 +1,160 @@
+"""Seconds to commit and to load people on SQLite, and the bytes that they take."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.bench_market import NO_LIMIT, Say, reference_bids
+from agents.bench_measure import Effort, Figure, Work, in_turn, spelled
+from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.config_load import load_config
+from gaelp_env.constants import epoch_of
+from gaelp_env.market import Market
+from gaelp_env.population import COLD, HOT, Population, public_columns
+from gaelp_env.world import World
+from storage.base import PUBLIC_COLUMNS, STORE_STAMPED
+
+NEVER = 1_000_000
+"""Episodes a commit, so that only the bench commits."""
+
+
+def measure_store(effort: Effort, say: Say) -> Iterator[Figure]:
+    """Yields, for each size, the seconds of a commit and of a load beside plain SQL, and the file's size."""
+    for users in effort.store_users:
+        say(f"commit and load of {users:,} users")
+        with tempfile.TemporaryDirectory(prefix="gaelp-bench-") as folder:
+            yield from _one_size(Path(folder), users, effort.slow_repetitions)
+
+
+def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
+    config = load_config({"people.users": users, "budget.per_episode": NO_LIMIT})
+    file = folder / "world.db"
+    url = f"sqlite:///{file}"
+    World.create(url, "demo", config=config, seed=1).close()
+    born = file.stat().st_size / users
+    world = World.open(url, "demo", commit_every=NEVER)
+    bids = reference_bids(config)
+
+    def day() -> None:
+        world.reset()
+        for _ in range(config.clock.episode_ticks):
+            world.step(bids)
+        people = world.playing().population
+        people.changed[: people.size] = 1
+        world.end_episode()
+
+    day()
+    world.commit()
+    table = PlainTable(folder / "plain.db", world.playing(), config)
+    works = {
+        "commit": Work(world.commit, day),
+        "upsert": Work(table.upsert),
+    }
+    timed = in_turn(works, repetitions)
+    active = world.playing().population.size
+    world.close()
+    grown = file.stat().st_size / active
+    reader = World.open(url, "demo", mode="read", pin="latest")
+    timed |= in_turn({"load": Work(lambda: reader.reset(seed=1)), "select": Work(table.select)}, repetitions)
+    reader.close()
+    table.close()
+    commit, upsert, load, select = (timed[name] for name in ("commit", "upsert", "load", "select"))
+    name, who = spelled(users), f"{users:,} users"
+    yield Figure(
+        f"commit_{name}", f"commit of {who} and a day's events", "s", tuple(commit.elapsed),
+        {"plain upsert": commit.seconds / upsert.seconds}, cores=commit.cores,
+    )  # fmt: skip
+    yield Figure(
+        f"upsert_{name}", f"plain upsert of 15 columns, {who}", "s", tuple(upsert.elapsed), reference=True,
+        cores=upsert.cores,
+    )  # fmt: skip
+    yield Figure(
+        f"load_{name}", f"load of {who}, ready to play", "s", tuple(load.elapsed),
+        {"plain select": load.seconds / select.seconds}, cores=load.cores,
+    )  # fmt: skip
+    yield Figure(
+        f"select_{name}", f"plain select of 15 columns, {who}", "s", tuple(select.elapsed), reference=True,
+        cores=select.cores,
+    )  # fmt: skip
+    plain = table.bytes / users
+    yield Figure(
+        f"disk_{name}", f"on disk a user, {who} at birth", "B", (born,), {"plain table": born / plain}
+    )
+    yield Figure(
+        f"disk_days_{name}", f"on disk a user, {who} after {repetitions + 1} days, events included", "B",
+        (grown,), {"plain table": grown / plain},
+    )  # fmt: skip
+
+
+class PlainTable:
+    """The 15 public columns in a plain SQLite table with a text key: what one would write first.
+
+    The rows are prepared beforehand, so only SQLite is on the clock.
+    """
+
+    def __init__(self, file: Path, market: Market, config: MarketConfig) -> None:
+        self._file = file
+        self._rows = _rows_of(market, config)
+        self._connection = sqlite3.connect(file, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        names = ", ".join(PUBLIC_COLUMNS)
+        self._connection.execute(f"CREATE TABLE people ({names}, PRIMARY KEY (user_id))")
+        fresh = ", ".join(f"{name}=excluded.{name}" for name in PUBLIC_COLUMNS[1:])
+        places = ", ".join("?" * len(PUBLIC_COLUMNS))
+        self._sql = f"INSERT INTO people VALUES ({places}) ON CONFLICT (user_id) DO UPDATE SET {fresh}"
+        self.upsert()
+
+    def upsert(self) -> None:
+        """Writes all rows in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(self._sql, self._rows)
+        self._connection.execute("COMMIT")
+
+    def select(self) -> list[Any]:
+        """Reads all rows."""
+        return self._connection.execute("SELECT * FROM people").fetchall()
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file, everything written to it."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self._file.stat().st_size
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._connection.close()
+
+
+def _rows_of(market: Market, config: MarketConfig) -> list[tuple[Any, ...]]:
+    columns = public_columns(market.population.rows(slice(None)), {}, epoch_of(config), CHANNELS)
+    plain: list[list[Any]] = []
+    for name in PUBLIC_COLUMNS:
+        if name in STORE_STAMPED:
+            plain.append(["2026-01-05 00:00:00.000000"] * market.population.size)
+            continue
+        column = columns[name]
+        if isinstance(column, np.ndarray):
+            column = np.datetime_as_string(column) if column.dtype.kind == "M" else column
+            plain.append(column.tolist())
+        else:
+            plain.append(list(column))
+    return list(zip(*plain, strict=True))
+
+
+def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
+    """Yields the bytes of a user in memory."""
+    say("bytes in memory")
+    people = Population(np.zeros(1, HOT.descr + COLD.descr))
+    yield Figure("hot_bytes", "in memory a user: hot half", "B", (float(HOT.itemsize),))
+    yield Figure("cold_bytes", "in memory a user: cold half", "B", (float(COLD.itemsize),))
+    yield Figure(
+        "memory_bytes", "in memory a user: all told", "B", (float(people.bytes_a_user),),
+        {"limit of 200": people.bytes_a_user / 200.0},
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""What a command says when it cannot go on: one sentence and an exit status, no traceback."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from types import TracebackType
+
+BAD_INPUT = 2
+FAULT = 1
+INTERRUPTED = 130
+
+OURS = ("agents", "gaelp_env", "storage")
+EXTRAS = {
+    "matplotlib": "train",
+    "stable_baselines3": "train",
+    "tensorboard": "train",
+    "torch": "train",
+    "tqdm": "train",
+}
+"""Package -> the extra of gaelp that brings it."""
+
+INTERRUPTED_WORDS = "stopped by Ctrl-C; what was committed stays, and the next run goes on from there."
+
+
+def debugging() -> bool:
+    """Whether tracebacks are asked for (GAELP_DEBUG=1)."""
+    return os.environ.get("GAELP_DEBUG", "0") not in ("", "0")
+
+
+def told(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit status that goes with it.
+
+    Returns: (sentence, BAD_INPUT if the user can mend what was given, else FAULT).
+    """
+    from gaelp_env.config_load import ConfigError
+    from storage.base import BadStoreURL, BadWorldName, NotAStore, StoreError, WorldExists, WorldNotFound
+
+    words = str(error).strip() or type(error).__name__
+    if isinstance(error, BadStoreURL | BadWorldName | NotAStore | WorldExists | WorldNotFound | ConfigError):
+        return words, BAD_INPUT
+    if isinstance(error, StoreError):
+        return words, FAULT
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
+        package = (error.name or "").split(".")[0]
+        extra = EXTRAS[package]
+        return f"This needs {package}, which is not here; run: pip install 'gaelp[{extra}]'.", FAULT
+    if raised_by_us(error.__traceback__):
+        if isinstance(error, ValueError) or type(error) is LookupError:
+            return words, BAD_INPUT
+        if type(error) is RuntimeError:
+            return words, FAULT
+    if isinstance(error, OSError) and error.filename is not None:
+        status = BAD_INPUT if isinstance(error, FileNotFoundError | IsADirectoryError) else FAULT
+        return f"{error.filename}: {error.strerror}.", status
+    place = _last_place(error.__traceback__)
+    return (
+        f"Something broke inside: {type(error).__name__}: {words} ({place}). What was committed stays. "
+        "Run again with GAELP_DEBUG=1 to see the traceback, and report it."
+    ), FAULT
+
+
+def raised_by_us(trace: TracebackType | None) -> bool:
+    """Whether the frame that raised is code of this project."""
+    module = ""
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    return module.split(".")[0] in OURS
+
+
+def _last_place(trace: TracebackType | None) -> str:
+    frames = traceback.extract_tb(trace)
+    ours = [frame for frame in frames if any(f"/{name}/" in frame.filename for name in OURS)]
+    if not frames:
+        return "nowhere known"
+    frame = (ours or frames)[-1]
+    return f"{'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}"

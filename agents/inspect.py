@@ -1,0 +1,339 @@
+"""What a store holds, for people to look at: its worlds, the totals of their people, a user's journey.
+
+Everything is read from the last commit, through a store opened read-only; nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaelp_env.config import CHANNELS
+from gaelp_env.ledger import MICRO, RECORD
+from gaelp_env.population import GONE, SCHEMA, STAGES, USER, fatigue_score
+from storage import open_store
+from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
+from storage.names import named_number
+from storage.siblings import all_worlds
+
+Report = dict[str, Any]
+
+NAMED_SHOWN = 20
+"""How many of the users whom somebody named a world's report lists."""
+
+
+def list_worlds(url: str) -> list[Report]:
+    """The worlds of a store and of the files beside it, in the order of their birth.
+
+    Returns: for each its name, store, commit, fingerprint of its configuration, parent, holder and summary.
+    Raises: StoreError; WorldNotFound if there is none.
+    """
+    return [_line(place, info) for place, info in _chosen(url, None)]
+
+
+def inspect_world(url: str, world: str | None = None) -> Report:
+    """The totals of one world, of a stem's sub-worlds, or of all worlds of a store.
+
+    Args:
+      url: of the store.
+      world: a world's name, a stem such as "demo" or "demo/*" for demo/0, demo/1 …; None for all.
+    Returns: {"store", "worlds": a report for each, "total": all of them together}, JSON-able.
+    Raises: StoreError; WorldNotFound names the worlds that there are.
+    """
+    chosen = _chosen(url, world)
+    reports = []
+    for place, info in chosen:
+        with _reading(place) as store:
+            reports.append(_line(place, info) | _totals(store, info))
+    return {"store": url, "worlds": reports, "total": together(reports)}
+
+
+def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
+    """A user's whole journey: state, time span, and every touchpoint and conversion on record.
+
+    Args:
+      url: of the store.
+      user_id: as in `persistent_users`.
+      world: as for `inspect_world`; needed if the user_id lives in more than one world.
+    Returns: the user's state and "events", oldest first, JSON-able.
+    Raises: StoreError; ValueError if no world, or more than one, has such a user.
+    """
+    chosen = _chosen(url, world)
+    homes = []
+    for place, info in chosen:
+        with _reading(place) as store:
+            if any(store.rows(info.birth.world, "persistent_users", where={"user_id": user_id}, limit=1)):
+                homes.append((place, info))
+    names = [info.birth.world for _, info in homes]
+    if not homes:
+        looked = ", ".join(info.birth.world for _, info in chosen)
+        raise ValueError(
+            f"There is no user {user_id!r} in {looked}. Users without a name of their own are called "
+            "u000000000, u000000001 …; `gaelp inspect` lists the named ones."
+        )
+    if len(homes) > 1:
+        raise ValueError(
+            f"A user {user_id!r} lives in {len(names)} worlds ({_some(names)}); choose one with --world."
+        )
+    place, info = homes[0]
+    with _reading(place) as store:
+        return _journey(store, place, info, user_id)
+
+
+def together(reports: Sequence[Report]) -> Report:
+    """Sums the totals of worlds; means are weighted by their active users."""
+    active = sum(report["users"]["active"] for report in reports)
+    return {
+        "worlds": len(reports),
+        "episodes_finished": sum(report["episodes_finished"] for report in reports),
+        "users": _summed(reports, "users"),
+        "stages": _summed(reports, "stages"),
+        "means": {
+            name: sum(report["means"][name] * report["users"]["active"] for report in reports)
+            / max(active, 1)
+            for name in ("awareness", "fatigue", "intent", "episodes_per_user")
+        },
+        "counts": _summed(reports, "counts"),
+        "logged": _summed(reports, "logged"),
+    }
+
+
+def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
+    names = reports[0][part] if reports else ()
+    return {name: sum(report[part][name] for report in reports) for name in names}
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[Store]:
+    store = open_store(url, read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _chosen(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
+    found = all_worlds(url)
+    if not found:
+        raise WorldNotFound(f"There is no world in {url} yet; `gaelp train --store {url}` makes some.")
+    if world is None:
+        return found
+    stem = world.removesuffix("/*")
+    exact = [(place, info) for place, info in found if info.birth.world == world]
+    below = [(place, info) for place, info in found if info.birth.world.startswith(f"{stem}/")]
+    if not (exact or below):
+        names = [info.birth.world for _, info in found]
+        raise WorldNotFound(f"There is no world {world!r} in {url}; it holds {_some(names)}.")
+    return exact or below
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:9]) + (f" and {len(names) - 9} more" if len(names) > 9 else "")
+
+
+def _line(place: str, info: WorldInfo) -> Report:
+    return {
+        "world": info.birth.world,
+        "store": place,
+        "commit": info.sequence,
+        "config": info.birth.fingerprint,
+        "parent": info.birth.parent,
+        "holder": info.holder,
+        "summary": dict(info.summary),
+    }
+
+
+def _totals(store: Store, info: WorldInfo) -> Report:
+
+    name = info.birth.world
+    snapshots = [store.load(name, shard) for shard in range(info.birth.shards)]
+    records = [_record(snapshot) for snapshot in snapshots]
+    people = np.concatenate([snapshot.users for snapshot in snapshots])
+    people = people[people["flags"] & GONE == 0]
+    ever = store.count(name, "persistent_users")
+    stages = np.bincount(people["stage"], minlength=len(STAGES)).tolist()
+    total = {field: sum(int(record[field]) for record in records) for field in _COUNTED}
+    named = [line for snapshot in snapshots for line in _named(snapshot)]
+    return {
+        "clock": _clock(snapshots[0], int(records[0]["tick"])),
+        "episodes_finished": sum(int(record["episode"]) for record in records),
+        "users": {
+            "active": len(people),
+            "met": int((people["episodes"] > 0).sum()),
+            "reached": int((people["touches"] > 0).sum()),
+            "gone": ever - len(people),
+        },
+        "stages": dict(zip(STAGES, stages, strict=True)),
+        "means": {
+            "awareness": _mean(people["awareness"]),
+            "fatigue": _mean(fatigue_score(people["fatigue"].astype(np.float64))),
+            "intent": _mean(people["intent"]),
+            "episodes_per_user": _mean(people["episodes"]),
+        },
+        "counts": {
+            "user_episodes": total["met"],
+            "touchpoints": total["touches"],
+            "clicks": total["clicks"],
+            "visits": total["visits"],
+            "conversions": total["conversions"],
+            "attributed": total["attributed"],
+            "spend": total["spend_micro"] / MICRO,
+            "margin": total["value_micro"] / MICRO,
+        },
+        "logged": {table: store.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
+        "named": sorted(named, key=lambda line: str(line["user_id"])),
+    }
+
+
+_COUNTED = ("met", "touches", "clicks", "visits", "conversions", "attributed", "spend_micro", "value_micro")
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.astype(np.float64).mean()) if len(values) else 0.0
+
+
+def _record(snapshot: Snapshot) -> Any:
+
+    fits = snapshot.users.dtype == USER and len(snapshot.market) == RECORD.itemsize
+    if snapshot.birth.schema != SCHEMA or not fits:
+        raise NotAStore(
+            f"World {snapshot.birth.world!r} was written in record format {snapshot.birth.schema}, and this "
+            f"release of gaelp reads format {SCHEMA}; use the release that wrote it."
+        )
+    return np.frombuffer(snapshot.market, RECORD)[0]
+
+
+def _clock(snapshot: Snapshot, tick: int) -> Report:
+    clock = json.loads(snapshot.birth.config)["clock"]
+    hours = tick * float(clock["tick_minutes"]) / 60.0
+    now = datetime.fromisoformat(clock["epoch"]) + timedelta(hours=hours)
+    return {"tick": tick, "days": hours / 24.0, "now": now.isoformat(sep=" ", timespec="seconds")}
+
+
+def _named(snapshot: Snapshot) -> Iterator[Report]:
+
+    if not snapshot.names:
+        return
+    rows = snapshot.users[np.isin(snapshot.users["number"], list(snapshot.names))]
+    for row in rows:
+        yield {
+            "user_id": snapshot.names[int(row["number"])],
+            "stage": STAGES[int(row["stage"])],
+            "awareness": float(row["awareness"]),
+            "episodes": int(row["episodes"]),
+            "touchpoints": int(row["touches"]),
+            "conversions": int(row["conversions"]),
+        }
+
+
+def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
+    name = info.birth.world
+    row = next(iter(store.rows(name, "persistent_users", where={"user_id": user_id}, limit=1)))
+    number, record = _found(store, info, user_id)
+    touches = _rows(store, name, "touchpoints", number)
+    orders = _rows(store, name, "conversions", number)
+    met = _rows_of_episodes(store, name, {event["episode"] for event in (*touches, *orders)})
+    events = sorted([*map(_touch, touches), *map(_order, orders)], key=lambda event: str(event["at"]))
+    span = _moment(row["last_seen"]) - _moment(row["first_seen"])
+    return {
+        "user_id": user_id,
+        "canonical_user_id": row["canonical_user_id"],
+        "world": name,
+        "store": place,
+        "commit": info.sequence,
+        "active": bool(row["is_active"]),
+        "stage": row["current_journey_state"],
+        "awareness": row["awareness_level"],
+        "fatigue": row["fatigue_score"],
+        "intent": row["intent_score"],
+        "first_seen": row["first_seen"],
+        "last_seen": row["last_seen"],
+        "span_days": span.total_seconds() / 86_400.0,
+        "episodes": row["episode_count"],
+        "last_episode": row["last_episode"],
+        "counts": _counts(record, touches, orders),
+        "logged": {"touchpoints": len(touches), "conversions": len(orders)},
+        "events": events,
+        "episodes_with_events": met,
+        "last_touches": json.loads(row["touchpoint_history"]),
+        "last_orders": json.loads(row["conversion_history"]),
+    }
+
+
+def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, Any]:
+    """A user's number and record; no record if the user was archived, no number if it is not known."""
+    number = named_number(user_id)
+    for shard in range(info.birth.shards):
+        snapshot = store.load(info.birth.world, shard)
+        mine = next((key for key, value in snapshot.names.items() if value == user_id), number)
+        if mine is None:
+            continue
+        rows = snapshot.users[snapshot.users["number"] == mine]
+        if len(rows):
+            return mine, rows[0]
+    return number, None
+
+
+def _rows(store: Store, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
+    if number is None or not store.count(world, table):
+        return []
+    return list(store.rows(world, table, where={"number": number}))
+
+
+def _rows_of_episodes(store: Store, world: str, numbers: set[int]) -> list[Report]:
+    if not numbers:
+        return []
+    found = []
+    for number in sorted(numbers):
+        for row in store.rows(world, "episodes", where={"episode": number}, limit=1):
+            found.append({key: row[key] for key in ("episode", "label", "started", "ended")})
+    return found
+
+
+def _counts(record: Any, touches: Sequence[Mapping[str, Any]], orders: Sequence[Mapping[str, Any]]) -> Report:
+    if record is None:
+        clicks = sum(bool(touch["clicked"]) for touch in touches)
+        return {"touchpoints": len(touches), "clicks": clicks, "visits": None, "conversions": len(orders)}
+    return {
+        "touchpoints": int(record["touches"]),
+        "clicks": int(record["clicks"]),
+        "visits": int(record["visits"]),
+        "conversions": int(record["conversions"]),
+    }
+
+
+def _touch(row: Mapping[str, Any]) -> Report:
+
+    return {
+        "kind": "touchpoint",
+        "at": row["at"],
+        "episode": row["episode"],
+        "channel": CHANNELS[row["channel"]],
+        "ours": bool(row["own"]),
+        "clicked": bool(row["clicked"]),
+        "price": row["price_micro"] / MICRO,
+    }
+
+
+def _order(row: Mapping[str, Any]) -> Report:
+
+    credited = row["attributed_channel"]
+    return {
+        "kind": "conversion",
+        "at": row["at"],
+        "episode": row["episode"],
+        "decided": row["decided"],
+        "value": row["value_micro"] / MICRO,
+        "margin": row["margin_micro"] / MICRO,
+        "attributed": CHANNELS[credited] if credited >= 0 else None,
+    }
+
+
+def _moment(text: Any) -> datetime:
+    return datetime.fromisoformat(str(text))

@@ -1,0 +1,113 @@
+"""The picture of a training run: policies from both starts, the learning curve, the people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.report import Json, title_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, CHAMPION, OTHER, BEFORE, AFTER = "#20242c", "#1f6feb", "#9aa7b8", "#c9d1dc", "#1f6feb"
+
+
+def draw(report: Json, path: Path) -> None:
+    """Draws the report into a PNG; without an evaluation only learning and people are drawn."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    evaluation = report["evaluation"]
+    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(11.0, 8.4 if evaluation else 4.4), dpi=130, layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.add_gridspec(2 if evaluation else 1, 2, height_ratios=[1.15, 1.0] if evaluation else [1.0])
+        training = report["training"]
+        figure.suptitle(
+            f"{training['algorithm'].upper()} on AdMarket, {training['steps']:,} steps in "
+            f"{len(training['worlds'])} persistent worlds",
+            color=INK,
+            fontsize=12,
+            fontweight="bold",
+        )
+        row = 0
+        if evaluation:
+            shared: Any = None
+            for place, start in enumerate(evaluation["starts"][:2]):
+                shared = figure.add_subplot(grid[0, place], sharex=shared)
+                _bars(shared, evaluation, start, training["algorithm"], named=place == 0)
+            row = 1
+        _curve(figure.add_subplot(grid[row, 0]), training["curve"])
+        _people(figure.add_subplot(grid[row, 1]), report["population"])
+        part = path.with_name(path.name + ".part")
+        figure.savefig(part, format="png")
+    os.replace(part, path)
+
+
+def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: bool) -> None:
+    policies = list(start["scores"])
+    profits = [start["scores"][policy]["incremental_profit"] for policy in policies]
+    places = range(len(policies))
+    means = [profit["mean"] for profit in profits]
+    axes.barh(
+        places,
+        means,
+        xerr=[0.5 * (profit["high"] - profit["low"]) for profit in profits],
+        color=[CHAMPION if policy == evaluation["champion"] else OTHER for policy in policies],
+        error_kw={"ecolor": INK, "capsize": 3, "elinewidth": 1.1},
+        height=0.66,
+    )
+    axes.axvline(0.0, color=INK, linewidth=0.8)
+    axes.set_yticks(places, [title_of(policy, algorithm) for policy in policies] if named else [""] * len(policies))
+    axes.invert_yaxis()
+    axes.set_title(f"From the {start['label']}", loc="left", color=INK)
+    axes.set_xlabel(
+        f"incremental profit over {evaluation['days']} + {evaluation['run_out_days']} days, "
+        f"95 % intervals of {len(start['seeds'])} replicates"
+    )
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    for place, profit in zip(places, profits, strict=True):
+        room = max(profit["high"], 0.0)
+        axes.annotate(
+            f"{profit['mean']:,.0f}", (room, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK
+        )
+    axes.margins(x=0.16)
+
+
+def _curve(axes: Axes, curve: list[list[float]]) -> None:
+    axes.set_title("Learning: accrued profit of an episode", loc="left", color=INK)
+    axes.set_xlabel("env steps")
+    axes.set_ylabel("currency, mean of the last 100 episodes")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    if curve:
+        axes.plot([steps for steps, _ in curve], [profit for _, profit in curve], color=CHAMPION, linewidth=1.6)
+        axes.margins(x=0.02)
+    else:
+        axes.annotate("no new steps in this run", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
+
+
+def _people(axes: Axes, population: Json) -> None:
+    before, after = population["before"], population["after"]
+    stages = list(after["stages"])
+    labels = [*(stage.lower() for stage in stages), "awareness", "fatigue", "intent"]
+
+    def shares(of: Json) -> list[float]:
+        people = max(1, sum(of["stages"].values()))
+        scores = [of["mean_awareness"], of["mean_fatigue"], of["mean_intent"]]
+        return [*(of["stages"][stage] / people for stage in stages), *scores]
+
+    for offset, (of, color, name) in enumerate(((before, BEFORE, "before"), (after, AFTER, "after"))):
+        places = [k + 0.4 * (offset - 0.5) + (0.5 if k >= len(stages) else 0.0) for k in range(len(labels))]
+        axes.bar(places, shares(of), width=0.38, color=color, label=f"{name} training ({of['clock'][:10]})")
+        for place, share in zip(places, shares(of), strict=True):
+            axes.annotate(
+                f"{share:.2f}", (place, share), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=6.5
+            )
+    ticks = [k + (0.5 if k >= len(stages) else 0.0) for k in range(len(labels))]
+    axes.set_xticks(ticks, labels, rotation=30, ha="right")
+    axes.set_title("People: share by last-seen stage, and mean scores", loc="left", color=INK)
+    axes.legend(frameon=False)
+    axes.margins(y=0.12)

@@ -1,0 +1,54 @@
+"""What an action means in money."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaelp_env.config import CHANNELS, MarketConfig
+
+NO_BID_BELOW = -0.9
+"""Actions below this are no bid."""
+
+
+@lru_cache(maxsize=64)
+def _levels(config: MarketConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    channels = config.channels.in_order()
+    reference = np.array([c.reference_cpm for c in channels])
+    return reference, np.log(np.array([c.max_multiple for c in channels]))
+
+
+def bids_cpm(action: Any, config: MarketConfig) -> NDArray[np.float64]:
+    """The bids that an action means: reference * (max / reference) ** a, and no bid for a < -0.9.
+
+    Args:
+      action: `[5]` in [-1, 1] (clipped), one a channel in the order of CHANNELS.
+      config: of the market.
+    Returns: `[5]` CPM; 0 is no bid.
+    Raises: ValueError if the shape is wrong or a value is not finite.
+    """
+    a = np.asarray(action, np.float64)
+    if a.shape != (len(CHANNELS),):
+        raise ValueError(
+            f"An action has one number for each of {', '.join(CHANNELS)}: shape ({len(CHANNELS)},), "
+            f"and this one has shape {a.shape}."
+        )
+    if not np.isfinite(a).all():
+        raise ValueError(f"An action must be finite, and this one is {a.tolist()}.")
+    reference, log_multiple = _levels(config)
+    return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
+
+
+def action_for(bids: Any, config: MarketConfig) -> NDArray[np.float32]:
+    """The action that means these bids, as near as the action space allows.
+
+    Args:
+      bids: `[5]` CPM; <= 0 is no bid (-1); others are clipped to what -0.9 … 1 can say.
+    """
+    bids = np.asarray(bids, np.float64)
+    reference, log_multiple = _levels(config)
+    a = np.log(np.maximum(bids, 1e-300) / reference) / log_multiple
+    return np.where(bids <= 0.0, -1.0, np.clip(a, NO_BID_BELOW, 1.0)).astype(np.float32)

@@ -1,0 +1,198 @@
+"""AdMarketEnv: a world of persistent people as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from gaelp_env.actions import bids_cpm
+from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.config_load import load_config
+from gaelp_env.ledger import LEDGER, MICRO, K
+from gaelp_env.observation import OBSERVE, names, observe_market, space
+from gaelp_env.render import Picture, as_picture, as_text
+from gaelp_env.reward import REWARDS
+from gaelp_env.world import World
+from gaelp_env.world_words import one_of
+
+RENDER_MODES = ("ansi", "rgb_array")
+_AT = {name: LEDGER.fields[name][1] // 8 for name in LEDGER.names or ()} if LEDGER.fields else {}
+
+Observation = NDArray[np.float32]
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+
+
+class AdMarketEnv(gym.Env[Observation, Any]):
+    """One advertiser in a market of people who remember, from episode to episode and process to process.
+
+    Action: `[5]` in [-1, 1], one a channel; the bid is reference * (max / reference) ** a, none below -0.9.
+    Observation: float32 in [-1, 1], named by `observation_names`. Reward: see gaelp_env.reward, in
+    currency units. An episode is a day of ticks by default; its horizon is truncation, never termination.
+
+    What reset, step, close, a seed and `mode="read"` do to the people is told in docs/worlds.md.
+    """
+
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 8}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(
+        self,
+        store: str | None = None,
+        world: str = "demo",
+        config: str | Mapping[str, Any] | MarketConfig | None = None,
+        mode: str = "write",
+        pin: str = "first",
+        commit_every: int = 1,
+        touch_log: str = "own",
+        retain_days: float | None = None,
+        reward: str = "profit",
+        observe: str = "advertiser",
+        render_mode: str | None = None,
+    ) -> None:
+        """Touches nothing: the first reset reads the world, the first step takes the right to write.
+
+        Args:
+          store: URL of the store; None keeps the people in memory, for this object alone.
+          config: preset, path of a YAML file, or differences from the defaults, for a new world; None
+            is the world's own.
+          reward: "profit", "accrued_profit", "attributed_profit" or "conversions".
+          observe: "advertiser" (what can really be seen) or "full" (the hidden means as well).
+          render_mode: "ansi" or "rgb_array".
+          world, mode, pin, commit_every, touch_log, retain_days: as World.open.
+        Raises: ValueError (ConfigError) for an argument that cannot be.
+        """
+        self._arguments = {
+            "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
+            "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
+            "reward": reward, "observe": observe, "render_mode": render_mode,
+        }  # fmt: skip
+        self._reward = REWARDS[one_of("reward", reward, REWARDS)]
+        self._observe = one_of("observe", observe, OBSERVE)
+        self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
+        self.world = World.open(
+            store, world, config=None if config is None else load_config(config), mode=mode, pin=pin,
+            commit_every=commit_every, touch_log=touch_log, retain_days=retain_days,
+        )  # fmt: skip
+        self.observation_names = names(observe)
+        self.observation_space = space(observe)
+        self.action_space = Box(-1.0, 1.0, (K,), np.float32)
+        self._picture = Picture()
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begins the next episode in the same world: nobody forgets anything.
+
+        Args:
+          seed: drops an unfinished episode and rekeys chance; people who are committed stay.
+          options: {"continue": True} plays on privately from where a reading world is.
+        Raises: StoreError, ConfigError, ValueError, as World.reset.
+        """
+        self._over = True
+        resume = _resume(options)
+        super().reset(seed=seed)
+        self.world.reset(seed, resume=resume)
+        self._over = False
+        market = self.world.playing()
+        self._picture = Picture()
+        return self._observed(), {
+            "tick": int(market.record["tick"]),
+            "episode": self.world.episodes_finished + 1,
+            "budget_left": market.budget_left,
+        }
+
+    def step(self, action: Any) -> Step:
+        """Bids for one tick.
+
+        Args:
+          action: `[5]` finite numbers in [-1, 1] (clipped).
+        Returns: observation, reward, False, whether that was the episode's last tick, and the tick's
+          figures as Python scalars.
+        Raises: ResetNeeded before reset and after the last tick; ValueError for an action that cannot be,
+          with nothing changed; StoreError if somebody else writes or the commit at the end fails.
+        """
+        if self._over:
+            why = "has not begun" if self.world.market is None else "is over"
+            raise ResetNeeded(f"The episode of world {self.world.name!r} {why}; call reset() before step().")
+        market = self.world.playing()
+        bids = bids_cpm(action, market.config)
+        tick = self.world.step(bids)
+        told = self._told(tick.ledger, bids)
+        reward, truncated = self._reward(tick.ledger), self.world.over
+        observation = self._observed()
+        if self.render_mode is not None:
+            self._picture.note(market, tick.ledger)
+        if truncated:
+            self._over = True
+            self.world.end_episode()
+        return observation, reward, False, truncated, told
+
+    def render(self) -> Any:
+        """The market as it stands: text for "ansi", `[400, 640, 3]` uint8 for "rgb_array"."""
+        if self.render_mode is None:
+            return None
+        if self.world.market is None:
+            raise ResetNeeded("There is nothing to see yet; call reset() before render().")
+        draw = as_text if self.render_mode == "ansi" else as_picture
+        return draw(self._picture, self.world.playing(), self.world.name)
+
+    def close(self) -> None:
+        """Ends and commits an episode of at least one whole tick, and lets go of the world. Idempotent."""
+        self._over = True
+        self.world.close()
+
+    def _observed(self) -> Observation:
+        market = self.world.playing()
+        return observe_market(market.record, market.config, self._observe)
+
+    def _told(self, ledger: Any, bids: NDArray[np.float64]) -> dict[str, Any]:
+        market = self.world.playing()
+        figures: list[int] = np.frombuffer(ledger.tobytes(), np.int64).tolist()
+
+        def total(name: str) -> int:
+            return sum(figures[_AT[name] : _AT[name] + K])
+
+        told: dict[str, Any] = {
+            "tick": figures[_AT["tick"]],
+            "episode": self.world.episodes_finished + 1,
+            "spend": total("spend_micro") / MICRO,
+            "budget_left": market.budget_left,
+            "stopped": figures[_AT["stopped"]],
+            "opportunities": total("opportunities"),
+            "wins": total("wins"),
+            "views": total("views"),
+            "clicks": total("clicks"),
+            "visits": figures[_AT["visits"]],
+            "conversions": figures[_AT["conversions"]],
+            "value": figures[_AT["value_micro"]] / MICRO,
+            "attributed": figures[_AT["attributed"]],
+            "attributed_value": figures[_AT["attributed_micro"]] / MICRO,
+            "accrued": figures[_AT["accrued_micro"]] / MICRO,
+        }
+        told["profit"] = told["value"] - told["spend"]
+        for channel, bid in zip(CHANNELS, bids.tolist(), strict=True):
+            told[f"bid_{channel}"] = bid
+        return told
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the constructor's arguments travel: a copy reads its world for itself."""
+        return {"arguments": self._arguments, "spec": self.spec}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["arguments"])  # type: ignore[misc]
+        self.spec = state["spec"]
+
+
+def _resume(options: Mapping[str, Any] | None) -> bool:
+    for name in options or {}:
+        one_of("A key of reset's options", name, ("continue",))
+    resume = (options or {}).get("continue", False)
+    if not isinstance(resume, bool):
+        raise ValueError(f"options['continue'] is True or False, and not {resume!r}.")
+    return resume

@@ -1,0 +1,54 @@
+"""Stages of the journey: forward by events, backward by clocks that are kept in the state."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+UNAWARE, AWARE, CONSIDERING, INTENT, CONVERTED = 0, 1, 2, 3, 4
+NEVER_H = 1e300
+"""A clock that never rings: UNAWARE has nowhere to fall."""
+
+
+@njit(inline="always")
+def forward_probability(base, awareness, intent, push, awareness_push, intent_push):  # type: ignore[no-untyped-def]
+    """The probability of one stage forward at an event (an ad seen, a visit).
+
+        P = 1 / (1 + exp(-(alpha_s + beta + gamma * A + zeta * I)))
+
+    Source: hidden-Markov funnel of Abhishek, Fader, Hosanagar (SSRN 2158421), form of SCIENCE 1.6.
+
+    Args:
+      base: alpha of the present stage, logit.
+      awareness, intent: in [0, 1].
+      push: beta of the channel, or eta of a visit, logit.
+      awareness_push, intent_push: gamma and zeta, logit per unit.
+    Returns: in (0, 1).
+    """
+    return 1.0 / (1.0 + math.exp(-(base + push + awareness_push * awareness + intent_push * intent)))
+
+
+@njit(inline="always")
+def can_advance(stage):  # type: ignore[no-untyped-def]
+    """Whether an event can move a user forward: INTENT is left by an order, CONVERTED by its clock."""
+    return stage < INTENT
+
+
+@njit(inline="always")
+def stage_below(stage):  # type: ignore[no-untyped-def]
+    """Where a stage falls when its clock rings: one back; a satiated buyer is AWARE again."""
+    return AWARE if stage == CONVERTED else stage - 1
+
+
+@njit(inline="always")
+def waiting_time(u, half_life_h):  # type: ignore[no-untyped-def]
+    """Hours until a stage falls back: exponential with the given half-life.
+
+        d = -h * log2(u)
+
+    Args:
+      u: uniform in (0, 1), addressed by the moment at which the stage was entered.
+      half_life_h: > 0.
+    """
+    return -half_life_h * math.log(u) / 0.6931471805599453

@@ -1,0 +1,262 @@
+"""The people: one record a user, which is the single source of the columns of every store.
+
+In memory the record is split in a hot half (one cache line, touched whenever a user is met) and a
+cold half (touched when one of our ads is seen, at visits and at orders). Together 184 bytes a user,
+and 9 more for the sweep (number, rate, changed).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA = 1
+"""Format number of the user record and the market record; grows when either changes."""
+
+
+class Stage(IntEnum):
+    """The journey state of a user."""
+
+    UNAWARE = 0
+    AWARE = 1
+    CONSIDERING = 2
+    INTENT = 3
+    CONVERTED = 4
+
+
+STAGES: tuple[str, ...] = tuple(stage.name for stage in Stage)
+DEVICES: tuple[str, ...] = ("desktop", "mobile", "tablet")
+RING = 8
+"""How many last touches a user carries; the exact history is in the store's log."""
+RING_ORDERS = 3
+"""How many last orders a user carries."""
+
+KNOWN = 1
+"""Flag: the user has visited our site, so email can reach them."""
+REACHED = 2
+"""Flag: the user has seen an ad of ours."""
+CLICKED = 4
+"""Flag: the user has clicked an ad of ours."""
+BOUGHT = 8
+"""Flag: an order of the user was attributed to an ad of ours."""
+GONE = 16
+"""Flag: the user has left the market for good."""
+
+HOT = np.dtype(
+    [
+        ("number", "<u4"),  # never reused for another person
+        ("rate", "<f4"),  # candidates a day at a weight of one, media and visits together
+        ("awareness", "<f4"),  # in [0, 1), as of seen_h
+        ("fatigue", "<f4"),  # remembered count of our ads, >= 0, as of seen_h
+        ("intent", "<f4"),  # in [0, 1], as of seen_h
+        ("propensity", "<f4"),  # multiplies the buy rate, mean one
+        ("seen_h", "<f8"),  # hours since the epoch at which the scores are true
+        ("stage_until_h", "<f8"),  # when the stage falls back by itself
+        ("due_h", "<f8"),  # when the pending order falls due; -1: none
+        ("leaves_h", "<f4"),  # when the user leaves the market
+        ("last_episode", "<u4"),  # number of the last episode in which the user was met, 1 …
+        ("episodes", "<u4"),  # number of episodes in which the user was met
+        ("stage", "u1"),
+        ("device", "u1"),
+        ("flags", "u1"),
+        ("ring_head", "u1"),  # where the next touch goes
+    ]
+)
+COLD = np.dtype(
+    [
+        ("first_seen_h", "<f8"),
+        ("last_click_h", "<f8"),  # -1: never
+        ("decided_h", "<f8"),  # when the pending order was decided
+        ("touches", "<u4"),  # our ads seen
+        ("clicks", "<u4"),
+        ("visits", "<u4"),
+        ("conversions", "<u4"),
+        ("order_value", "<f4"),  # of the pending order
+        ("last_click_channel", "u1"),
+        ("ring_orders", "u1"),  # how many of the two fields below are filled
+        ("pad", "u1", (2,)),
+        ("order_minute", "<u4", (RING_ORDERS,)),  # last orders, oldest first, minutes since the epoch
+        ("order_paid", "<f4", (RING_ORDERS,)),
+        ("ring_minute", "<u4", (RING,)),  # minutes since the epoch; 0xFFFFFFFF: empty
+        ("ring_channel", "u1", (RING,)),
+        ("ring_clicked", "u1", (RING,)),
+    ]
+)
+USER = np.dtype(HOT.descr + COLD.descr)
+EMPTY_MINUTE = 0xFFFFFFFF
+
+
+class Population:
+    """The users of a market, in the order of their numbers, in arrays that grow.
+
+    Attributes:
+      size: how many rows are in use.
+      hot, cold: structured arrays `[capacity]` (HOT, COLD).
+      number, rate: `[capacity]` uint32 and float32 copies for the sweep; rate 0 means never met.
+      changed: `[capacity]` uint8, one where a row changed since the last commit.
+    """
+
+    def __init__(self, users: NDArray[Any]) -> None:
+        self.size = len(users)
+        self._allocate(max(64, self.size + self.size // 8))
+        self._write(slice(0, self.size), users)
+        self.number[: self.size] = users["number"]
+        self.rate[: self.size] = np.where(users["flags"] & GONE, np.float32(0.0), users["rate"])
+
+    def _allocate(self, capacity: int) -> None:
+        self.hot = np.zeros(capacity, HOT)
+        self.cold = np.zeros(capacity, COLD)
+        self.number = np.zeros(capacity, np.uint32)
+        self.rate = np.zeros(capacity, np.float32)
+        self.changed = np.zeros(capacity, np.uint8)
+
+    def _write(self, place: slice, users: NDArray[Any]) -> None:
+        halves = np.ascontiguousarray(users, USER).view(np.uint8).reshape(len(users), USER.itemsize)
+        _octets(self.hot)[place] = halves[:, : HOT.itemsize]
+        _octets(self.cold)[place] = halves[:, HOT.itemsize :]
+
+    @property
+    def bytes_a_user(self) -> int:
+        """Bytes a user takes in memory: record, sweep columns and the mark of change."""
+        return HOT.itemsize + COLD.itemsize + 4 + 4 + 1
+
+    def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
+        return _octets(self.hot), _octets(self.cold), _octets(self.changed)
+
+    def rows(self, index: NDArray[Any] | slice) -> NDArray[Any]:
+        """Copies rows out as whole records.
+
+        Args:
+          index: positions `[K]`, or a slice.
+        Returns: `[K]` array of USER.
+        """
+        hot, cold = _octets(self.hot)[: self.size][index], _octets(self.cold)[: self.size][index]
+        return np.hstack([hot, cold]).view(USER).reshape(len(hot))
+
+    def append(self, users: NDArray[Any]) -> None:
+        """Adds newborn users `[K]` of USER at the end and marks them changed."""
+        need = self.size + len(users)
+        if need > len(self.hot):
+            old = (self.hot, self.cold, self.number, self.rate, self.changed)
+            self._allocate(need + need // 4)
+            fresh = (self.hot, self.cold, self.number, self.rate, self.changed)
+            for before, after in zip(old, fresh, strict=True):
+                after[: self.size] = before[: self.size]
+        place = slice(self.size, need)
+        self._write(place, users)
+        self.number[place] = users["number"]
+        self.rate[place] = users["rate"]
+        self.changed[place] = 1
+        self.size = need
+
+    def index_of(self, number: int) -> int:
+        """Position of a user's row. Raises KeyError if nobody of that number is here."""
+        at = int(np.searchsorted(self.number[: self.size], number))
+        if at == self.size or int(self.number[at]) != number:
+            raise KeyError(f"no user number {number} lives in this market")
+        return at
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Drops the rows where `mask` `[size]` is false."""
+        count = int(mask.sum())
+        for column in (self.hot, self.cold, self.number, self.rate, self.changed):
+            column[:count] = column[: self.size][mask]
+        self.size = count
+
+
+def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Records as rows of bytes, sharing memory: copies then move whole records, not field by field."""
+    return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
+
+
+def fatigue_score(remembered: Any) -> Any:
+    """The public fatigue in [0, 1) of a remembered count of ads F >= 0: F / (1 + F)."""
+    return remembered / (1.0 + remembered)
+
+
+def moments(hours: Any, epoch: np.datetime64) -> Any:
+    """UTC timestamps (datetime64[us]) of hours on the simulated clock."""
+    micros = np.rint(np.asarray(hours, np.float64) * 3.6e9).astype(np.int64)
+    return epoch.astype("datetime64[us]") + micros.astype("timedelta64[us]")
+
+
+def public_columns(
+    rows: NDArray[Any], names: Mapping[int, str], epoch: np.datetime64, channels: tuple[str, ...]
+) -> dict[str, Any]:
+    """The public columns of users, all but the two that a store stamps.
+
+    Scores are as of `last_seen`: they fade from then on.
+
+    Args:
+      rows: `[K]` of USER.
+      names: user_id of the users whom somebody named.
+      epoch: moment of hour 0, UTC.
+      channels: names by channel number.
+    Returns: column -> list or array of length K; times are datetime64[us], histories JSON text.
+    """
+    numbers = rows["number"].tolist()
+    ids = [names.get(number) or f"u{number:09d}" for number in numbers]
+    stages = [STAGES[stage] for stage in rows["stage"].tolist()]
+    return {
+        "user_id": ids,
+        "canonical_user_id": ids,
+        "current_journey_state": stages,
+        "awareness_level": rows["awareness"].astype(np.float64),
+        "fatigue_score": fatigue_score(rows["fatigue"].astype(np.float64)),
+        "intent_score": rows["intent"].astype(np.float64),
+        "episode_count": rows["episodes"].astype(np.int64),
+        "last_episode": rows["last_episode"].astype(np.int64),
+        "first_seen": moments(rows["first_seen_h"], epoch),
+        "last_seen": moments(rows["seen_h"], epoch),
+        "touchpoint_history": histories(rows, epoch, channels),
+        "conversion_history": order_histories(rows, epoch),
+        "is_active": ((rows["flags"] & GONE) == 0).astype(np.int64),
+    }
+
+
+def histories(rows: NDArray[Any], epoch: np.datetime64, channels: tuple[str, ...]) -> list[str]:
+    """The last touches of users as JSON text, oldest first: [{"at", "channel", "clicked"} …]."""
+    minute = rows["ring_minute"].astype(np.int64)
+    text = np.datetime_as_string(
+        epoch.astype("datetime64[s]") + (minute * 60).astype("timedelta64[s]"), unit="s"
+    ).tolist()
+    heads, counts = rows["ring_head"].tolist(), np.minimum(rows["touches"], RING).tolist()
+    ring_channel, clicked = rows["ring_channel"].tolist(), rows["ring_clicked"].tolist()
+    ends = [
+        [f'","channel":"{name}","clicked":false}}', f'","channel":"{name}","clicked":true}}']
+        for name in channels
+    ]
+    out = []
+    for i, count in enumerate(counts):
+        places = [(heads[i] - count + k) % RING for k in range(count)]
+        out.append(
+            "["
+            + ",".join('{"at":"' + text[i][p] + ends[ring_channel[i][p]][clicked[i][p]] for p in places)
+            + "]"
+        )
+    return out
+
+
+def order_histories(rows: NDArray[Any], epoch: np.datetime64) -> list[str]:
+    """The last orders of users as JSON text, oldest first: [{"at", "value"} …], and at the end
+    {"due", "value"} for an order that is decided and not yet due."""
+    start = epoch.astype("datetime64[s]")
+    paid_at = np.datetime_as_string(start + (rows["order_minute"].astype(np.int64) * 60).astype("m8[s]"))
+    due_at = np.datetime_as_string(moments(np.maximum(rows["due_h"], 0.0), epoch), unit="s")
+    out = ["[]"] * len(rows)
+    for i in np.flatnonzero((rows["ring_orders"] > 0) | (rows["due_h"] >= 0.0)).tolist():
+        row = rows[i]
+        orders = [
+            {"at": str(paid_at[i, k]), "value": round(float(row["order_paid"][k]), 2)}
+            for k in range(int(row["ring_orders"]))
+        ]
+        if row["due_h"] >= 0.0:
+            orders.append({"due": str(due_at[i]), "value": round(float(row["order_value"]), 2)})
+        out[i] = json.dumps(orders, separators=(",", ":"))
+    return out

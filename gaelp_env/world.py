@@ -1,0 +1,267 @@
+"""A world: people who persist. The contract in short (docs/worlds.md has it as tables):
+
+1. An episode is a transaction. It ends when it is over, at `reset()` after at least one tick, or at
+   `close()`; what ended is committed, and nothing else ever is.
+2. A seed never changes committed people: `reset(seed=s)` drops an unfinished episode and rekeys chance.
+3. Reading (`mode="read"`) writes nothing, ever; each reset starts at a pinned commit.
+4. One writer: construction touches nothing, the first reset reads, the first step takes the lease.
+"""
+
+from __future__ import annotations
+
+import secrets
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from gaelp_env import world_people
+from gaelp_env.chance import key_of
+from gaelp_env.config import MarketConfig
+from gaelp_env.market import Market
+from gaelp_env.population import SCHEMA
+from gaelp_env.world_people import Names
+from gaelp_env.world_place import Place
+from gaelp_env.world_play import UNBORN, Play
+from gaelp_env.world_words import Terms, config_of, one_of
+from storage.base import Birth, NotAStore, Snapshot, Store
+
+
+class World(Play):
+    """People, a clock and luck, kept in a store and played in memory. `World.open` opens one.
+
+    Attributes:
+      terms: on which it was opened.
+      market: the market in memory; None before the first reset and after close.
+      sequence: of the last commit that this object read or made; -1 before the first.
+      birth: name, configuration and origin; None before the first reset.
+      names: of the people.
+    """
+
+    def __init__(self, place: Place, terms: Terms, config: MarketConfig | None) -> None:
+        """As `open`, with the arguments in order."""
+        self._pinned: Snapshot | None = None
+        self._replicate = self._base = 0
+        super().__init__(place, terms, config)
+
+    @classmethod
+    def open(
+        cls,
+        store: str | Store | None = None,
+        world: str = "demo",
+        *,
+        config: MarketConfig | None = None,
+        mode: str = "write",
+        pin: str = "first",
+        commit_every: int = 1,
+        touch_log: str = "own",
+        retain_days: float | None = None,
+    ) -> World:
+        """A world in a store. Touches nothing until the first reset.
+
+        Args:
+          store: URL or store; None is a private store in memory.
+          world: "name", "name/sub", or "name/*" for the first sub-world that nobody holds.
+          config: for a new world; None is the world's own, or the defaults.
+          mode: "write", or "read" to play on privately from a commit, writing nothing.
+          pin: reading: the commit found at the "first" reset, or the "latest" at each reset.
+          commit_every: finished episodes a commit, >= 1.
+          touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "all", "none".
+          retain_days: touchpoints older than this, on the simulated clock, are deleted at each commit.
+        Raises: ValueError for an argument that cannot be.
+        """
+        terms = Terms(mode, pin, commit_every, touch_log, retain_days)
+        if mode == "read" and (store in (None, "memory:") or world.endswith("/*")):
+            raise ValueError(
+                "mode='read' plays on from a commit of one world: give a store that it can be in, and its "
+                f"whole name; got store {store!r} and world {world!r}."
+            )
+        return cls(Place(store, world), terms, config)
+
+    @classmethod
+    def create(
+        cls,
+        store: str | Store | None = None,
+        world: str = "demo",
+        *,
+        config: MarketConfig | None = None,
+        seed: int = 0,
+    ) -> World:
+        """Births a world and commits its birth (sequence 0) at once; the world is held until `close()`.
+
+        Raises: WorldExists if there is one of that name, WorldBusy if its place is held.
+        """
+        created = cls.open(store, world, config=config)
+        created._found(Market.born(config or MarketConfig(), seed), parent="")
+        return created
+
+    def fork(self, store: str | Store | None, world: str, *, at: str = "latest") -> World:
+        """A new world of its own, copied from the last commit of this one; its event tables begin empty.
+
+        Args:
+          store, world: where the copy lives, and its name.
+          at: "latest"; a reading world forks the commit that it is pinned to.
+        Raises: WorldNotFound if this world has no commit, WorldExists if there is one of the new name.
+        """
+        one_of("at", at, ("latest",))
+        snapshot = self._pinned if self._pinned is not None else self._place.committed()
+        config = config_of(snapshot.birth, None, self.url)
+        fork = World.open(store, world, config=config)
+        fork.names = Names(dict(snapshot.names))
+        market = _market_of(snapshot, config, self.url)
+        market.population.changed[: market.population.size] = 1
+        fork._found(market, parent=f"{snapshot.birth.world}@{snapshot.sequence}")
+        return fork
+
+    def _found(self, market: Market, parent: str) -> None:
+        """Commits the birth of a world, with the people of `market`, and keeps the lease."""
+        try:
+            self._place.open()
+            self._place.hold(self._birth_of(self._place.name, market.config, parent), None)
+            self._outbox.pack_birth(self.name, market, self.names)
+            self._place.commit(self._outbox.batches)
+        except BaseException:
+            self._place.close()
+            raise
+        self.sequence = self._outbox.sent()
+
+    def reset(self, seed: int | None = None, *, resume: bool = False) -> None:
+        """Begins the next episode in the same world: nobody is reset, the clock goes on.
+
+        Writing: an open episode of at least one tick ends, and is committed as `commit_every` says. With
+        a seed it is dropped instead, the world goes back to the end of the last finished episode, and
+        chance is rekeyed. While no episode has finished and no birth is committed, the seed also
+        decides who is born.
+        Reading: back to the pinned commit, with chance `seed`, or with the next replicate of chance.
+
+        Args:
+          seed: any whole number >= 0.
+          resume: reading: play on privately from where the world is, instead of from the pin.
+        Raises: StoreError if the world cannot be read or committed, ConfigError if the configuration
+          given is not the world's, ValueError for a seed that cannot be.
+        """
+        if seed is not None and (
+            isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0
+        ):
+            raise ValueError(f"A seed is a whole number from 0 on, and not {seed!r}.")
+        if resume and seed is not None:
+            raise ValueError("A seed goes back, and 'continue' goes on; give one of the two.")
+        if self.mode == "read":
+            self._reset_reading(None if seed is None else int(seed), resume)
+        else:
+            self._reset_writing(None if seed is None else int(seed))
+        self._begin("")
+
+    def _reset_writing(self, seed: int | None) -> None:
+        if self.market is None:
+            self._read()
+        elif seed is None:
+            self._end_open()
+        else:
+            self.rollback()
+        if self.market is None or (
+            seed is not None and self.sequence == UNBORN and self.episodes_finished == 0
+        ):
+            self._bear(secrets.randbits(63) if seed is None else seed)
+        elif seed is not None:
+            self._rekey(seed)
+
+    def _reset_reading(self, seed: int | None, resume: bool) -> None:
+        if resume and self.market is not None:
+            self._end_open()
+            return
+        if self._pinned is None or self.terms.pin == "latest":
+            self._pinned = self._place.read_only()
+        self._restore(self._pinned)
+        if seed is None and self._replicate == 0:
+            self._base = int(self.playing().record["key"])
+        elif seed is not None:
+            self._rekey(seed)
+            self._replicate, self._base = 0, int(self.playing().record["key"])
+            return
+        self._rekey(key_of("replicate", self._base, self._replicate))
+        self._replicate += 1
+
+    def _read(self) -> None:
+        """Reads the world, if there is one; else makes ready for its birth."""
+        config = self._given or MarketConfig()
+        try:
+            if self._place.wildcard:
+                snapshot = self._place.take_free(lambda name: self._birth_of(name, config, ""))
+            else:
+                snapshot = self._place.read()
+            if snapshot is not None:
+                self._restore(snapshot)
+            else:
+                self.birth, self.sequence = self._birth_of(self.name, config, ""), UNBORN
+        except BaseException:
+            self._place.close()
+            raise
+
+    @staticmethod
+    def _birth_of(name: str, config: MarketConfig, parent: str) -> Birth:
+        return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, parent=parent)
+
+    def _bear(self, seed: int) -> None:
+        """Makes the people of a world that has never been committed."""
+        self.market = Market.born(self._given or MarketConfig(), seed)
+        self._outbox.bear(self.market)
+        self._mark = self.market.checkpoint()
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        config = config_of(snapshot.birth, self._given, self.url)
+        self.market = _market_of(snapshot, config, self.url)
+        self.birth, self.sequence = snapshot.birth, snapshot.sequence
+        self.names = Names(dict(snapshot.names))
+        self._mark = self.market.checkpoint()
+
+    def _rekey(self, seed: int) -> None:
+        market = self.playing()
+        market.rekey(seed)
+        self._mark = market.checkpoint()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get_or_create_user(self, user_id: str, episode_id: str | int | None = None) -> dict[str, Any]:
+        """Meets a user by name; somebody new is born at the first mention.
+
+        Args:
+          user_id: of 1 to 200 characters; "u" and nine digits is anybody by number.
+          episode_id: names the episode; another name than the open one's ends that and begins the next.
+        Returns: the public columns as of now (Python scalars), number, touchpoints, clicks, visits and
+          conversions since birth, episode_id, and whether they were created.
+        Raises: LookupError for somebody who has left for good; ValueError for names that cannot be;
+          otherwise as `step`.
+        """
+        return world_people.get_or_create(self, user_id, episode_id)
+
+    def record_touchpoint(
+        self, user_id: str, channel: str = "social", clicked: bool = False
+    ) -> dict[str, Any]:
+        """Shows a user an ad of ours, through the same dynamics as everything else; one tick passes.
+
+        Returns: the user right after the ad, as `get_or_create_user`.
+        """
+        return world_people.touch(self, user_id, channel, clicked)
+
+    def record_conversion(self, user_id: str, value: float) -> dict[str, Any]:
+        """Lets an order of a user fall due now; one tick passes.
+
+        Args:
+          value: of the order, currency units, >= 0.
+        Returns: the user right after the order, as `get_or_create_user`.
+        """
+        return world_people.convert(self, user_id, value)
+
+
+def _market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
+    try:
+        return Market.restored(config, snapshot.users, snapshot.market)
+    except ValueError as error:
+        raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

@@ -1,0 +1,164 @@
+"""What happened in the episodes that are not committed yet: touchpoints, conversions, a line an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaelp_env.ledger import CONVERSION, TOUCH
+from gaelp_env.population import moments
+
+LABEL_BYTES = 64
+
+EPISODE = np.dtype(
+    [
+        ("episode", "<i8"),  # 1, 2, 3 …
+        ("label", f"S{LABEL_BYTES}"),  # what the caller named it, "" if nothing
+        ("ticks", "<i8"),
+        ("started", "<M8[us]"),
+        ("ended", "<M8[us]"),
+        ("key", "S16"),  # chance key at the end, hexadecimal
+        ("spend_micro", "<i8"),
+        ("wins", "<i8"),
+        ("views", "<i8"),  # our ads seen
+        ("clicks", "<i8"),
+        ("conversions", "<i8"),  # orders that fell due
+        ("value_micro", "<i8"),  # margin of those
+    ]
+)
+"""One finished episode, as it stands in the store."""
+
+
+class Happened(Protocol):
+    """Touchpoints of a tick, TOUCH rows by moment: all of them, and those that were clicked."""
+
+    @property
+    def touchpoints(self) -> NDArray[Any]: ...
+
+    @property
+    def clicks(self) -> NDArray[Any]: ...
+
+
+def _ours(tick: Happened) -> NDArray[Any]:
+    touches = tick.touchpoints
+    kept: NDArray[Any] = touches[(touches["own"] == 1) | (touches["clicked"] == 1)]
+    return kept
+
+
+TOUCH_LOGS: dict[str, Callable[[Happened], NDArray[Any]]] = {
+    "own": _ours,
+    "clicks": lambda tick: tick.clicks,
+    "all": lambda tick: tick.touchpoints,
+    "none": lambda tick: np.zeros(0, TOUCH),
+}
+"""Which touchpoints are kept in the store: ours and all clicks, clicks only, all that the market tells
+(it tells ours, so "all" is "own" as yet), none. A user's last touches are in their row in any case."""
+
+_TALLIED = ("touches", "clicks", "conversions", "spend_micro", "value_micro")
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Event rows of whole episodes, ready for a batch."""
+
+    touchpoints: NDArray[Any]
+    conversions: NDArray[Any]
+    episodes: NDArray[Any]
+
+
+class EpisodeLog:
+    """Keeps events by episode, so that those of an episode that is dropped are dropped with it.
+
+    Attributes:
+      finished: how many finished episodes wait for a commit.
+      label: of the open episode.
+    """
+
+    def __init__(self, touch_log: str) -> None:
+        self._kept = TOUCH_LOGS[touch_log]
+        self._finished: list[Events] = []
+        self.begin(None, "")
+
+    @property
+    def finished(self) -> int:
+        return len(self._finished)
+
+    def begin(self, record: Any | None, label: str) -> None:
+        """Forgets the open episode and opens another one, at the market record as it is now."""
+        self.label = label
+        self._touches: list[NDArray[Any]] = []
+        self._conversions: list[NDArray[Any]] = []
+        self._wins = 0
+        if record is not None:
+            self._first_tick = int(record["tick"])
+            self._before = {name: int(record[name]) for name in _TALLIED}
+
+    def note(self, tick: Happened, conversions: NDArray[Any], wins: int = 0) -> None:
+        """Adds what happened to the open episode: touchpoints as `touch_log` says, orders, auctions won."""
+        touches = self._kept(tick)
+        if len(touches):
+            self._touches.append(touches)
+        if len(conversions):
+            self._conversions.append(conversions)
+        self._wins += wins
+
+    def finish(self, record: Any, epoch: np.datetime64, tick_h: float) -> None:
+        """Closes the open episode: `record` is the market's after its last tick, episode counted."""
+        last_tick = int(record["tick"])
+        came = {name: int(record[name]) - before for name, before in self._before.items()}
+        started, ended = moments(np.array([self._first_tick, last_tick]) * tick_h, epoch)
+        row = np.zeros(1, EPISODE)
+        row[0] = (
+            int(record["episode"]), self.label.encode(), last_tick - self._first_tick, started, ended,
+            f"{int(record['key']):016x}".encode(), came["spend_micro"], self._wins, came["touches"],
+            came["clicks"], came["conversions"], came["value_micro"],
+        )  # fmt: skip
+        self._finished.append(
+            Events(_joined(self._touches, TOUCH), _joined(self._conversions, CONVERSION), row)
+        )
+
+    def take(self) -> Events:
+        """Hands out the events of all finished episodes, in order, and forgets them."""
+        episodes, self._finished = self._finished, []
+        return Events(
+            _joined([e.touchpoints for e in episodes], TOUCH),
+            _joined([e.conversions for e in episodes], CONVERSION),
+            _joined([e.episodes for e in episodes], EPISODE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Touchpoints that happened outside of a tick, `[T]` of TOUCH."""
+
+    touchpoints: NDArray[Any]
+
+    @property
+    def clicks(self) -> NDArray[Any]:
+        """Those that were clicked."""
+        clicked: NDArray[Any] = self.touchpoints[self.touchpoints["clicked"] == 1]
+        return clicked
+
+
+def no_events() -> Events:
+    """The events of a birth: none."""
+    return Events(np.zeros(0, TOUCH), np.zeros(0, CONVERSION), np.zeros(0, EPISODE))
+
+
+def checked_label(label: str | int | None) -> str:
+    """The text of an episode's name. Raises ValueError if it is too long for the store."""
+    text = "" if label is None else str(label)
+    if len(text.encode()) > LABEL_BYTES or "\0" in text:
+        raise ValueError(
+            f"An episode's name has at most {LABEL_BYTES} bytes and no NUL, and this one is {text[:80]!r}; "
+            "give a shorter one."
+        )
+    return text
+
+
+def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)

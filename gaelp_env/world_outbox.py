@@ -1,0 +1,91 @@
+"""Finished episodes on their way to the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaelp_env.config import CHANNELS
+from gaelp_env.constants import epoch_of
+from gaelp_env.market import Market
+from gaelp_env.population import public_columns
+from gaelp_env.world_log import EpisodeLog, Events, no_events
+from gaelp_env.world_people import Names
+from gaelp_env.world_words import totals_of
+from storage.base import Batch
+
+
+class Outbox:
+    """What waits for a commit: the birth of a new world, finished episodes, batches that were refused.
+
+    Attributes:
+      log: events by episode.
+      batches: made and not yet accepted; they stay until the store has them.
+    """
+
+    def __init__(self, touch_log: str) -> None:
+        self.log = EpisodeLog(touch_log)
+        self.batches: list[Batch] = []
+        self._newborn: tuple[NDArray[Any], bytes, dict[str, Any]] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Finished episodes that the store does not have yet."""
+        return self.log.finished + sum(len(batch.episodes) for batch in self.batches)
+
+    def bear(self, market: Market) -> None:
+        """Keeps the people of a new world as they are born; they go with the first commit."""
+        users = market.take_changes()[0]
+        self._newborn = users, market.record_bytes(), totals_of(market)
+
+    def pack(self, world: str, sequence: int, market: Market, names: Names) -> None:
+        """Makes batches of the birth and of all finished episodes, as of now.
+
+        Args:
+          world: its name.
+          sequence: of the last commit that the store has; -1 if it has none.
+          market: as of the end of the last finished episode; its marks of change are cleared.
+          names: of its people.
+        """
+        if self._newborn is not None:
+            users, record, totals = self._newborn
+            none = np.zeros(0, np.uint32)
+            self.batches.append(_batch(world, 0, market, names, users, none, no_events(), record, totals))
+            self._newborn = None
+        users, archived = market.take_changes()
+        number, record = sequence + len(self.batches) + 1, market.record_bytes()
+        events, totals = self.log.take(), totals_of(market)
+        self.batches.append(_batch(world, number, market, names, users, archived, events, record, totals))
+
+    def pack_birth(self, world: str, market: Market, names: Names) -> None:
+        """Makes a batch of the birth alone: all the people of `market` as of now."""
+        users, _ = market.take_changes()
+        none, record = np.zeros(0, np.uint32), market.record_bytes()
+        totals = totals_of(market)
+        self.batches.append(_batch(world, 0, market, names, users, none, no_events(), record, totals))
+
+    def sent(self) -> int:
+        """Forgets the batches that the store has accepted; returns the sequence of the last one."""
+        last = self.batches[-1].sequence
+        self.batches = []
+        return last
+
+
+def _batch(
+    world: str,
+    sequence: int,
+    market: Market,
+    names: Names,
+    users: NDArray[Any],
+    archived: NDArray[np.uint32],
+    events: Events,
+    record: bytes,
+    totals: dict[str, Any],
+) -> Batch:
+    public = public_columns(users, names.by_number, epoch_of(market.config), CHANNELS)
+    return Batch(
+        world, 0, sequence, users, public, archived, events.touchpoints, events.conversions, events.episodes,
+        record, totals,
+    )  # fmt: skip

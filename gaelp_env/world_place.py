@@ -1,0 +1,194 @@
+"""Where a world lives, and the right to write to it: everything that a world asks of a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from storage import open_store
+from storage.base import (
+    Batch,
+    Birth,
+    Lease,
+    Snapshot,
+    Store,
+    StoreError,
+    WorldBusy,
+    WorldExists,
+    WorldMoved,
+    WorldNotFound,
+)
+from storage.siblings import SubWorld, free_subworld, place_of
+
+HEARTBEAT_S = 5.0
+"""Seconds between two signs of life to the store."""
+ATTEMPTS = 1_000
+"""How often "stem/*" is tried again when another process was faster."""
+
+
+class Place:
+    """A world's place in a store, and the lease on it once it is held.
+
+    Attributes:
+      name: of the world; "stem/*" until the first free sub-world was taken.
+      url: of the store in which it lives, as far as known.
+      lease: the right to commit, or None.
+    """
+
+    def __init__(self, store: str | Store | None, world: str) -> None:
+        self._given: str | Store = "memory:" if store is None else store
+        self.name = world
+        self.url = self._given if isinstance(self._given, str) else self._given.url
+        self.lease: Lease | None = None
+        self._store: Store | None = None
+        self._claimed: SubWorld | None = None
+        self._beat = 0.0
+        self._process = os.getpid()
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the world is yet to be found: the first free "stem/0", "stem/1" …"""
+        return self.name.endswith("/*")
+
+    def open(self) -> None:
+        """Opens the store for writing, where the world lives or will live. Nothing is touched yet."""
+        if self._store is None:
+            self._open(self._located(write=True))
+
+    def read(self) -> Snapshot | None:
+        """The world's last commit, or None if there is no such world yet. Keeps the store open."""
+        self.open()
+        try:
+            return self._opened().load(self.name)
+        except WorldNotFound:
+            return None
+
+    def read_only(self) -> Snapshot:
+        """The world's last commit, from a store opened for reading and let go of. Raises WorldNotFound."""
+        if not isinstance(self._given, str):
+            return self._given.load(self.name)
+        store = open_store(self._located(write=False), read_only=True)
+        try:
+            return store.load(self.name)
+        finally:
+            store.close()
+
+    def committed(self) -> Snapshot:
+        """The world's last commit, from where it is open or else from a store opened for reading."""
+        return self.read_only() if self._store is None else self._store.load(self.name)
+
+    def remembers(self, user_id: str) -> bool:
+        """Whether the store has a user of that name in the world, alive or not."""
+        try:
+            found = self._opened().rows(self.name, "persistent_users", where={"user_id": user_id}, limit=1)
+            return next(iter(found), None) is not None
+        except WorldNotFound:
+            return False
+
+    def take_free(self, newborn: Callable[[str], Birth]) -> Snapshot | None:
+        """Takes the first sub-world of "stem/*" that nobody holds, and its lease at once.
+
+        Args:
+          newborn: makes the birth of a sub-world that does not exist yet, from its name.
+        Returns: its last commit, or None if it is new. Raises WorldBusy if none can be had.
+        """
+        stem = self.name[:-2]
+        for number in range(ATTEMPTS):
+            self._claim(stem, number)
+            snapshot = self.read()
+            birth = snapshot.birth if snapshot else newborn(self.name)
+            try:
+                self.hold(birth, snapshot.sequence if snapshot else None)
+            except (WorldBusy, WorldExists, WorldMoved):
+                self.close()
+            else:
+                return snapshot
+        self.name = f"{stem}/*"
+        raise WorldBusy(f"No sub-world {stem}/0, {stem}/1 … of {self.url} could be had; try again later.")
+
+    def _claim(self, stem: str, number: int) -> None:
+        """Opens the first sub-world that nobody else has; of a store given as an object, the next one."""
+        if isinstance(self._given, str):
+            claim = free_subworld(self._given, stem)
+            self._open(claim.url)
+            self.name, self._claimed = claim.world, claim
+        else:
+            self._open(self.url)
+            self.name = f"{stem}/{number}"
+
+    def hold(self, birth: Birth, expected: int | None) -> None:
+        """Takes the lease if it is not held yet.
+
+        Args:
+          birth: of the world.
+          expected: the commit that the world must be at; None: it must be new.
+        Raises: WorldBusy, WorldMoved, WorldExists.
+        """
+        if self.lease is not None:
+            return
+        try:
+            self.lease = self._opened().acquire(birth, expected=expected)
+        except WorldBusy:
+            # Another process was faster with the file; a new sub-world may be born in a file beside it.
+            place = self._located(write=True)
+            if expected is not None or place == self.url:
+                raise
+            self._open(place)
+            self.lease = self._opened().acquire(birth, expected=expected)
+        self._beat, self._process = time.monotonic(), os.getpid()
+
+    def say_alive(self) -> None:
+        """Tells the store, every few seconds at most, that the holder lives. Raises LeaseLost."""
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"World {self.name!r} is played by process {self._process}, from which this process was "
+                "forked; play it there, or open it again here after it was closed there."
+            )
+        now = time.monotonic()
+        if self.lease is not None and now - self._beat > HEARTBEAT_S:
+            self._opened().heartbeat(self.lease)
+            self._beat = now
+
+    def commit(self, batches: Sequence[Batch]) -> None:
+        """Makes batches part of the world, all or none. Needs the lease."""
+        if self.lease is None:
+            raise StoreError(f"World {self.name!r} is not held; step() takes the lease, then it can commit.")
+        lease = self.lease
+        self._opened().commit([(lease, batch) for batch in batches])
+        self._beat = time.monotonic()
+
+    def prune(self, before: np.datetime64) -> int:
+        """Deletes touchpoints older than a UTC moment; returns how many went. Needs the lease."""
+        return 0 if self.lease is None else self._opened().prune(self.lease, before)
+
+    def close(self) -> None:
+        """Gives the lease back and lets go of the store. Idempotent; in a forked child it does nothing."""
+        store, lease = self._store, self.lease
+        self._store = self.lease = self._claimed = None
+        if store is None or os.getpid() != self._process:
+            return
+        try:
+            if lease is not None:
+                store.release(lease)
+        finally:
+            if isinstance(self._given, str):
+                store.close()
+
+    def _located(self, *, write: bool) -> str:
+        if isinstance(self._given, str):
+            return place_of(self._given, self.name, write=write)
+        return self._given.url
+
+    def _open(self, url: str) -> None:
+        self.close()
+        self.url = url
+        self._store = open_store(url) if isinstance(self._given, str) else self._given
+        self._process = os.getpid()
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            raise StoreError(f"World {self.name!r} is not open; reset() opens it.")
+        return self._store

@@ -1,0 +1,283 @@
+"""A world in memory: moved tick by tick, kept by whole episodes. `World` opens and resets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.constants import epoch_of
+from gaelp_env.ledger import K
+from gaelp_env.market import Checkpoint, Market, Tick
+from gaelp_env.population import moments
+from gaelp_env.world_log import EpisodeLog
+from gaelp_env.world_outbox import Outbox
+from gaelp_env.world_people import Names
+from gaelp_env.world_place import Place
+from gaelp_env.world_words import Terms, totals_of
+from storage.base import Birth, LeaseLost, StoreFull, WorldExists, WorldMoved
+
+UNBORN = -1
+"""The sequence of a world that no store knows yet."""
+NO_BIDS = np.zeros(K)
+
+
+class Play:
+    """An episode is a transaction: it ends and is committed whole, or it is dropped whole.
+
+    Attributes:
+      terms: on which the world was opened.
+      market: the market in memory; None before the first reset and after close.
+      sequence: of the last commit that this object read or made; -1 before the first.
+      birth: name, configuration and origin; None before the first reset.
+      names: of the people.
+    """
+
+    def __init__(self, place: Place, terms: Terms, config: MarketConfig | None) -> None:
+        self.terms = terms
+        self.sequence = UNBORN
+        self.birth: Birth | None = None
+        self._place = place
+        self._given = config
+        self._forget()
+
+    def _forget(self) -> None:
+        """Lets go of all that is in memory; what was not committed is gone."""
+        self.market: Market | None = None
+        self.names = Names({})
+        self._outbox = Outbox(self.terms.touch_log)
+        self._mark: Checkpoint | None = None
+        self._ticks = 0
+        self._half = self._stirred = False
+
+    @property
+    def mode(self) -> str:
+        """ "write" or "read"."""
+        return self.terms.mode
+
+    @property
+    def name(self) -> str:
+        """The world's name; "stem/*" until the first reset has found a free sub-world."""
+        return self._place.name
+
+    @property
+    def url(self) -> str:
+        """URL of the store in which the world lives, as far as known."""
+        return self._place.url
+
+    @property
+    def log(self) -> EpisodeLog:
+        """Events of the open episode and of those that wait for a commit."""
+        return self._outbox.log
+
+    @property
+    def label(self) -> str:
+        """What the caller named the open episode, "" if nothing."""
+        return self.log.label
+
+    @property
+    def episodes_finished(self) -> int:
+        """Episodes of the world that have finished, committed or not. Needs a reset."""
+        return int(self.playing().record["episode"])
+
+    @property
+    def ticks(self) -> int:
+        """Whole ticks played in the open episode."""
+        return self._ticks
+
+    @property
+    def over(self) -> bool:
+        """Whether the open episode has reached its horizon: it is truncated, not terminated."""
+        return self._ticks >= self.playing().config.clock.episode_ticks
+
+    def playing(self) -> Market:
+        """The market in memory. Raises RuntimeError before the first reset."""
+        if self.market is None:
+            raise RuntimeError(f"World {self.name!r} has not been read yet; call reset() first.")
+        return self.market
+
+    def totals(self) -> dict[str, Any]:
+        """How the world stands in memory, as JSON-able numbers. Needs a reset."""
+        return totals_of(self.playing()) | {"world": self.name, "sequence": self.sequence}
+
+    def _begin(self, label: str) -> None:
+        market = self.playing()
+        market.begin_episode()
+        self.log.begin(market.record, label)
+        self._ticks = 0
+        self._half = self._stirred = False
+
+    def step(self, bids_cpm: Any) -> Tick:
+        """Plays one tick. The first one takes the lease.
+
+        Args:
+          bids_cpm: `[5]` CPM by channel, in the order of CHANNELS; <= 0 is no bid.
+        Returns: what the tick left behind; its arrays are the caller's own.
+        Raises: ValueError for bids that cannot be; RuntimeError before reset, past the horizon, or after
+          a tick that raised half-way; WorldBusy, WorldMoved or LeaseLost if somebody else writes.
+        """
+        bids = np.asarray(bids_cpm, np.float64)
+        if bids.shape != (K,) or not np.isfinite(bids).all():
+            raise ValueError(f"Bids are {K} finite CPM ({', '.join(CHANNELS)}), and these are {bids_cpm!r}.")
+        market = self.ready()
+        if self.over:
+            raise RuntimeError(
+                f"The episode of world {self.name!r} is over after {self._ticks} ticks; call reset()."
+            )
+        with self.whole():
+            tick = market.advance(bids)
+            if self.mode == "write":
+                self.log.note(tick, tick.conversions, int(tick.ledger["wins"].sum()))
+            self._ticks += 1
+        return tick
+
+    def ready(self) -> Market:
+        """The market, to be moved: no tick broke, and the lease is held. Raises as `step` does."""
+        market = self.playing()
+        if self._half:
+            raise RuntimeError(
+                f"A tick of world {self.name!r} raised half-way; reset() or rollback() goes back to the end "
+                "of the last finished episode."
+            )
+        if self.mode == "write":
+            self._hold()
+        return market
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Around each change of the market: if the body raises, the episode can only be rolled back."""
+        self._half = self._stirred = True
+        yield
+        self._half = False
+
+    def _hold(self) -> None:
+        try:
+            if self.birth is not None:
+                self._place.hold(self.birth, None if self.sequence == UNBORN else self.sequence)
+            self._place.say_alive()
+        except WorldExists as error:
+            self._let_go()
+            raise WorldMoved(
+                f"World {self.name!r} came into being in {self.url} after it was looked for here; "
+                "reset() reads it as it is now."
+            ) from error
+        except (WorldMoved, LeaseLost):
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        """The world went on without us: memory is stale, and the next reset reads again."""
+        self._forget()
+        self._place.close()
+
+    def end_episode(self) -> None:
+        """Ends the open episode, if it has at least one tick, and commits as `commit_every` says.
+
+        Raises: StoreError if the commit fails. The episode has ended all the same: it stays in memory,
+          and goes with the next commit.
+        """
+        if self._half:
+            self.ready()
+        if not self._ticks:
+            return
+        market = self.playing()
+        market.end_episode()
+        if self.mode == "write":
+            self.log.finish(market.record, epoch_of(market.config), market.config.clock.tick_h)
+        self.names.keep()
+        self._mark = market.checkpoint()
+        self._begin("")
+        if self.mode == "write" and self._outbox.waiting >= self.terms.commit_every:
+            self.commit()
+
+    def _end_open(self) -> None:
+        """Ends the open episode; drops it if its last tick broke, or if it has none."""
+        if self._half or (self._stirred and not self._ticks):
+            self.rollback()
+        else:
+            self.end_episode()
+
+    def rollback(self) -> None:
+        """Drops the open episode: back to the end of the last finished one, committed or not."""
+        if self._mark is None:
+            self.playing()
+            return
+        self.playing().rollback(self._mark)
+        self.names.drop()
+        self._begin("")
+
+    def commit(self) -> int:
+        """Commits all finished episodes that the store does not have; an open one stays open.
+
+        Atomic, and exactly once: with nothing to commit it changes nothing. If it raises, nothing was
+        written, and what was to be written goes with the next commit.
+
+        Returns: the sequence of the last commit, -1 if there is none.
+        Raises: LeaseLost if the lease was taken over: then what was not committed is gone. Other
+          StoreErrors (StoreFull) leave everything in memory.
+        """
+        if self.mode == "read":
+            raise RuntimeError(f"World {self.name!r} is open for reading; it never writes.")
+        if self.log.finished:
+            self._pack()
+        if not self._outbox.batches:
+            return self.sequence
+        try:
+            self._place.commit(self._outbox.batches)
+        except LeaseLost:
+            self._let_go()
+            raise
+        self.sequence = self._outbox.sent()
+        if self.terms.retain_days is not None:
+            market = self.playing()
+            kept_h = market.hour - 24.0 * self.terms.retain_days
+            self._place.prune(moments(kept_h, epoch_of(market.config)))
+        return self.sequence
+
+    def _pack(self) -> None:
+        """Packs the world as of the end of the last finished episode; an open one is put back on top."""
+        market = self.playing()
+        opened = market.checkpoint() if self._stirred and self._mark is not None else None
+        if opened is not None and self._mark is not None:
+            market.rollback(self._mark)
+        self._outbox.pack(self.name, self.sequence, market, self.names)
+        self._mark = market.checkpoint()
+        if opened is not None:
+            market.rollback(opened)
+
+    def close(self) -> None:
+        """Ends an episode of at least one whole tick, commits what has finished, and lets go. Idempotent.
+
+        A tick that raised half-way is rolled back with its episode. The next reset reads the world again.
+
+        Raises: StoreFull with everything kept in memory, so that it can be called again; after any other
+          StoreError the world is let go of all the same.
+        """
+        try:
+            if self.mode == "write" and self.market is not None and self._place.lease is not None:
+                self._end_open()
+                self.commit()
+        except StoreFull:
+            raise
+        except BaseException:
+            self._let_go()
+            raise
+        self._let_go()
+
+    def next_episode(self, label: str) -> None:
+        """Ends the open episode as `reset()` does, and begins the next one under a name."""
+        self._end_open()
+        self._begin(label)
+
+    def pass_tick(self) -> None:
+        """Lets a tick pass without bids; ends the episode if that was its last one."""
+        self.step(NO_BIDS)
+        if self.over:
+            self.end_episode()
+
+    def has_left(self, user_id: str) -> bool:
+        """Whether the store remembers somebody of that name who is not among the living."""
+        return self.mode == "write" and self._place.remembers(user_id)

@@ -1,0 +1,273 @@
+"""What a store promises: worlds outlive the process that played them.
+
+A store knows columns, bytes and order; it knows nothing of advertising. The
+caller brings the dtypes of its records; the store keeps their columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+PUBLIC_COLUMNS: tuple[str, ...] = (
+    "user_id",
+    "canonical_user_id",
+    "current_journey_state",
+    "awareness_level",
+    "fatigue_score",
+    "intent_score",
+    "episode_count",
+    "last_episode",
+    "first_seen",
+    "last_seen",
+    "touchpoint_history",
+    "conversion_history",
+    "is_active",
+    "created_at",
+    "updated_at",
+)
+"""The columns of `persistent_users`, in this order, in every store."""
+
+STORE_STAMPED: tuple[str, ...] = ("created_at", "updated_at")
+"""Audit columns that the store fills at each commit; the caller brings the others."""
+
+
+class StoreError(Exception):
+    """A store could not do what was asked; the message says what to do."""
+
+
+class BadStoreURL(StoreError, ValueError):
+    """A store URL that cannot be read."""
+
+
+class NotAStore(StoreError):
+    """The file exists and is no gaelp store, or is of a newer schema, or is damaged."""
+
+
+class BadWorldName(StoreError, ValueError):
+    """A name that no world can have."""
+
+
+class WorldNotFound(StoreError, LookupError):
+    """No world of that name lives in the store."""
+
+
+class WorldExists(StoreError):
+    """A world of that name is there already."""
+
+
+class WorldBusy(StoreError):
+    """Another writer holds the world; the message names it, since when, and what to do."""
+
+
+class WorldMoved(StoreError):
+    """The world was committed to by somebody else since it was read."""
+
+
+class LeaseLost(StoreError):
+    """The lease was taken over; nothing of the refused batch was written."""
+
+
+class StoreFull(StoreError, OSError):
+    """The disk or quota is full, or the place is read-only; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Lease:
+    """The right to commit to one shard, until it is released or taken over.
+
+    Keep the object that `acquire` gave out: when it is garbage (a crashed notebook cell, a
+    forgotten env) the lease counts as dead, and the next `acquire` in this process may take it.
+
+    Attributes:
+      world, shard: what is leased.
+      epoch: grows by one with every acquisition; never repeats.
+      holder: who, as one readable line (host, process, since when).
+      token: unique to this acquisition.
+    """
+
+    world: str
+    shard: int
+    epoch: int
+    holder: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A world as it comes into being: what a store keeps once and for ever.
+
+    Attributes:
+      world: name, `[A-Za-z0-9][A-Za-z0-9_.-]*` parts joined by at most one "/", 100 characters
+        at most; two names that differ only by case or by "/" for "_" do not fit in one store.
+      config: the configuration, JSON text.
+      fingerprint: hex digest of the configuration.
+      schema: format number of the state records (grows when the dtype changes).
+      parent: "world@sequence" for a fork, else "".
+    """
+
+    world: str
+    config: str
+    fingerprint: str
+    schema: int
+    shards: int = 1
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One commit of one shard: absolute values, never increments.
+
+    Attributes:
+      sequence: 0 is the birth, then 1, 2, 3 … without a gap.
+      users: structured rows `[U]` of the users that changed; the field "number" is the key.
+        The dtype is the same in every batch of a world.
+      public: column name -> list or array of length U, for every public column that the
+        store does not stamp itself. Times are datetime64[us], JSON columns are text. A user keeps
+        the first `user_id` for ever.
+      archived: numbers `[A]` of users that left for good; their rows stay readable in
+        `persistent_users` (is_active = 0) and are not loaded again, nor accepted again.
+      touchpoints, conversions, episodes: structured event rows of integers, floats, flags, texts
+        and datetime64 (UTC). The first datetime64 field is the moment of the event. An empty array
+        of any dtype means none.
+      market: the market record (clock, chance key, counters), opaque bytes.
+      summary: small JSON-able facts about the world after this commit (clock, totals),
+        shown by `worlds()`; never needed to go on.
+    """
+
+    world: str
+    shard: int
+    sequence: int
+    users: NDArray[Any]
+    public: Mapping[str, Any]
+    archived: NDArray[np.uint32]
+    touchpoints: NDArray[Any]
+    conversions: NDArray[Any]
+    episodes: NDArray[Any]
+    market: bytes
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A shard as of one commit. Arrays are the caller's own.
+
+    Attributes:
+      users: structured rows `[U]` of all users not archived, sorted by number.
+      names: number -> user_id for every loaded user whose user_id is not `default_id(number)`.
+    """
+
+    birth: Birth
+    shard: int
+    sequence: int
+    users: NDArray[Any]
+    names: Mapping[int, str]
+    market: bytes
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldInfo:
+    """A line of `worlds()`: a world, where it stands, and who holds it ("" if nobody living).
+
+    Attributes:
+      sequence: of the shard that is furthest behind.
+      summary: of the first shard.
+    """
+
+    birth: Birth
+    sequence: int
+    summary: Mapping[str, Any]
+    holder: str
+
+
+class Store(Protocol):
+    """A place where worlds outlive the process.
+
+    Durability: when `commit` returns, the batches survive a killed process and, in a file, a power cut.
+    Atomicity: a `commit` that raises leaves no trace of any of its batches.
+    Idempotence: (world, shard, sequence) names a batch; the first one stands, the same one again
+      changes nothing.
+    Order: a batch is accepted only at the sequence after the last one; a gap is refused.
+    Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
+    Isolation: a reader sees whole commits only.
+    Ownership: arrays handed in or out are never kept or changed by the other side afterwards.
+    """
+
+    url: str
+
+    def worlds(self) -> list[WorldInfo]:
+        """Lists the worlds of this store in the order of their birth."""
+        ...
+
+    def load(self, world: str, shard: int = 0) -> Snapshot:
+        """Reads a shard as of its last commit. Raises WorldNotFound."""
+        ...
+
+    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+        """Takes the write lease of a world that exists at sequence `expected`, or of a new
+        one (`expected=None`: the world must not exist yet; it comes into being with the
+        commit of sequence 0, and is listed from then on).
+
+        Raises WorldBusy (a living holder), WorldMoved (another sequence than expected),
+        WorldExists (expected None, but it is there).
+        """
+        ...
+
+    def heartbeat(self, lease: Lease) -> None:
+        """Says that the holder lives. Raises LeaseLost."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back. A lease already lost or released is no error."""
+        ...
+
+    def commit(self, pairs: Sequence[tuple[Lease, Batch]]) -> None:
+        """Makes batches of one or several shards part of their worlds, all or none.
+
+        Several batches of one shard follow each other in sequence. All rows of one commit carry
+        one `updated_at`, later than that of any commit before.
+
+        Raises LeaseLost, StoreFull, or StoreError with a sentence about the batch.
+        """
+        ...
+
+    def rows(
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Reads the public tables as plain rows (dicts of Python scalars), in stored order.
+
+        All rows are of one commit: they are read before the first is handed out. Times are text
+        'YYYY-MM-DD HH:MM:SS.ffffff' (UTC), flags 0 or 1, NaN and NaT None.
+
+        Args:
+          table: "persistent_users", "touchpoints", "conversions" or "episodes".
+          where: column -> value; all must be equal.
+        """
+        ...
+
+    def count(self, world: str, table: str) -> int:
+        """Counts the rows of a public table."""
+        ...
+
+    def prune(self, lease: Lease, before: np.datetime64) -> int:
+        """Deletes the world's touchpoints of before a UTC moment; returns how many went."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the place. Idempotent. Leases still held are released."""
+        ...
+
+
+def default_id(number: int) -> str:
+    """The user_id of a user whom nobody named: "u" and nine digits."""
+    return f"u{number:09d}"

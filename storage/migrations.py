@@ -1,0 +1,110 @@
+"""The schema of a SQLite store, as the ordered list of steps that made it.
+
+The number of steps a file has taken is its `user_version`; `application_id` says that it is ours. A
+step is never changed once released: files out there have taken it. Add another one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from storage.base import NotAStore
+
+APPLICATION_ID = 0x67614C50
+"""Marks a SQLite file as a gaelp store ("gaLP")."""
+
+Step = Callable[[sqlite3.Connection], None]
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE store (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID")
+    connection.execute(
+        """
+        CREATE TABLE worlds (
+            world TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            born INTEGER,
+            users_table TEXT,
+            config TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            schema INTEGER NOT NULL,
+            shards INTEGER NOT NULL,
+            parent TEXT NOT NULL,
+            user_dtype TEXT,
+            sequence INTEGER,
+            market BLOB,
+            summary TEXT,
+            committed_at TEXT,
+            lease_epoch INTEGER NOT NULL DEFAULT 0,
+            lease_token TEXT NOT NULL DEFAULT '',
+            lease_host TEXT NOT NULL DEFAULT '',
+            lease_boot TEXT NOT NULL DEFAULT '',
+            lease_space TEXT NOT NULL DEFAULT '',
+            lease_pid INTEGER NOT NULL DEFAULT 0,
+            lease_started TEXT NOT NULL DEFAULT '',
+            lease_since_us INTEGER NOT NULL DEFAULT 0,
+            lease_heard_us INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (world, shard)
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE user_state (
+            world TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            shard INTEGER NOT NULL,
+            archived INTEGER NOT NULL DEFAULT 0,
+            user_id TEXT,
+            row BLOB NOT NULL,
+            PRIMARY KEY (world, number)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.execute(
+        "CREATE UNIQUE INDEX user_state_names ON user_state (world, user_id) WHERE user_id IS NOT NULL"
+    )
+
+
+MIGRATIONS: tuple[Step, ...] = (_first,)
+"""Step k brings a file from version k to k + 1."""
+
+
+def version_of(connection: sqlite3.Connection, path: str, steps: Sequence[Step] | None = None) -> int:
+    """The schema version of a file, 0 if it is empty.
+
+    Raises NotAStore for a database of somebody else, and for a schema newer than this release knows.
+    """
+    known = len(MIGRATIONS if steps is None else steps)
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application != APPLICATION_ID:
+        if empty and application == 0 and version == 0:
+            return 0
+        raise NotAStore(f"The file {path!r} is a database, but no gaelp store. Name another file.")
+    if version > known:
+        raise NotAStore(
+            f"The store {path!r} has schema {version}; this release knows schemas up to {known}. Install a "
+            "newer "
+            "gaelp to open it."
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Step] | None = None) -> None:
+    """Takes the steps that a file lacks, all or none."""
+    steps = MIGRATIONS if steps is None else steps
+    if version_of(connection, path, steps) == len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[version_of(connection, path, steps) :]:
+            step(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

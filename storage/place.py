@@ -1,0 +1,49 @@
+"""What a backend does: a store for one process, shared by everybody who opened its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from storage.base import Batch, Birth, Lease, Snapshot, WorldInfo
+
+
+class Place(Protocol):
+    """The verbs of `Store`, and what sharing and forking need.
+
+    Thread safety: every verb may be called from any thread.
+    Forking: `before_fork` leaves nothing open that a child must not share.
+    """
+
+    where: str
+
+    def is_there(self) -> bool:
+        """Whether there is anything to read: for a file, whether it exists."""
+        ...
+
+    def held(self) -> dict[str, str]:
+        """World -> living holder, reserved worlds that are not yet born included."""
+        ...
+
+    def worlds(self) -> list[WorldInfo]: ...
+    def load(self, world: str, shard: int = 0) -> Snapshot: ...
+    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease: ...
+    def heartbeat(self, lease: Lease) -> None: ...
+    def release(self, lease: Lease) -> None: ...
+    def commit(self, pairs: Sequence[tuple[Lease, Batch]]) -> None: ...
+    def rows(
+        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]: ...
+    def count(self, world: str, table: str) -> int: ...
+    def prune(self, lease: Lease, before: np.datetime64) -> int: ...
+    def close(self) -> None: ...
+
+    def before_fork(self) -> None:
+        """Waits until no other thread is in the middle of a change, and keeps them out."""
+        ...
+
+    def after_fork(self, *, child: bool) -> None:
+        """Lets them in again; in the child, forgets what belongs to the parent."""
+        ...

@@ -1,0 +1,135 @@
+"""What a store says when it refuses: one sentence, what was found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from storage.base import (
+    Lease,
+    LeaseLost,
+    StoreError,
+    WorldBusy,
+    WorldExists,
+    WorldMoved,
+    WorldNotFound,
+)
+from storage.names import TABLES
+
+
+def not_found(world: str, url: str, there: Iterable[str]) -> WorldNotFound:
+    """No such world, and which there are."""
+    names = ", ".join(repr(name) for name in there)
+    known = f"it has {names}" if names else "it has no world yet"
+    return WorldNotFound(
+        f"There is no world {world!r} in {url}; {known}. Check the name, or create the world."
+    )
+
+
+def no_shard(world: str, shard: int, url: str) -> WorldNotFound:
+    """The world is there, but not this part of it."""
+    return WorldNotFound(f"World {world!r} in {url} has no commit of shard {shard} yet; create it first.")
+
+
+def exists(world: str, url: str) -> WorldExists:
+    """A new world was wanted where one lives."""
+    return WorldExists(f"World {world!r} is in {url} already. Open it instead, or choose another name.")
+
+
+def exists_elsewhere(world: str, place: str) -> WorldExists:
+    """A new sub-world was wanted, but it lives in a file beside this one."""
+    return WorldExists(
+        f"World {world!r} lives in the file {place!r} already. Open it there (storage.siblings.place_of "
+        "finds it)."
+    )
+
+
+def same_table(world: str, other: str) -> WorldExists:
+    """Two names that no store can tell apart in its tables."""
+    return WorldExists(
+        f"World {world!r} would have the same table of users as {other!r}, which is there. Choose a name "
+        "that "
+        "differs in more than case, '/' and '_'."
+    )
+
+
+def busy(world: str, shard: int, holder: str) -> WorldBusy:
+    """A living holder has the lease."""
+    return WorldBusy(
+        f"World {world!r} (shard {shard}) is being written by {holder}. Wait until it closes, or use another "
+        'world (a fork, or a sub-world such as "demo/*"), or open it with mode="read".'
+    )
+
+
+def file_busy(path: str, holder: str) -> WorldBusy:
+    """Another process writes the file."""
+    return WorldBusy(
+        f"The store {path!r} is being written by {holder or 'another process'}, and a file has one writer. "
+        "Wait "
+        'until it closes, or fork the world into another file, or use a sub-world ("demo/*", which gets a '
+        "file "
+        'of its own), or open it with mode="read".'
+    )
+
+
+def lost(lease: Lease, holder: str) -> LeaseLost:
+    """The lease is not the one in force."""
+    now = f"it is held by {holder} now" if holder else "nobody holds it now"
+    return LeaseLost(
+        f"The lease of world {lease.world!r} (shard {lease.shard}, epoch {lease.epoch}) was released or "
+        "taken "
+        f"over; {now}. Nothing was written. Open the world again to go on from its last commit."
+    )
+
+
+def wrong_table(table: str) -> StoreError:
+    """No such public table."""
+    return StoreError(f"There is no public table {table!r}; there are {', '.join(TABLES)}.")
+
+
+def born_otherwise(world: str) -> StoreError:
+    """Two shards of one world with different births."""
+    return StoreError(f"World {world!r} was born otherwise: all shards of a world have the same birth.")
+
+
+def changed_user(world: str) -> StoreError:
+    """A user came back who cannot."""
+    return StoreError(
+        f"The batch for world {world!r} brings a user who was archived, who had another user_id before, or "
+        "who "
+        "belongs to another shard. A user keeps its user_id and shard, and does not come back from the "
+        "archive."
+    )
+
+
+def name_taken(world: str) -> StoreError:
+    """One user_id for two users."""
+    return StoreError(
+        f"The batch for world {world!r} gives a user the user_id of another one; choose a name of its own."
+    )
+
+
+def not_archivable(world: str) -> StoreError:
+    """A user who is to be archived, and is not there."""
+    return StoreError(
+        f"The batch for world {world!r} archives a user who is not a living user of this shard; archive "
+        "each user "
+        "once, after it was committed."
+    )
+
+
+def wrong_sequence(world: str, shard: int, last: int | None, brought: int) -> StoreError:
+    """The refusal of a batch that does not follow the last one."""
+    if last is None:
+        return StoreError(f"World {world!r} (shard {shard}) is born with sequence 0, not {brought}.")
+    return StoreError(
+        f"World {world!r} (shard {shard}) stands at {last}: the next batch is {last + 1}, not {brought}. "
+        "Commit the missing ones first."
+    )
+
+
+def moved(world: str, shard: int, last: int, expected: int) -> WorldMoved:
+    """The refusal of a writer who has read an older commit."""
+    return WorldMoved(
+        f"World {world!r} (shard {shard}) stands at commit {last}, but {expected} was read: somebody else "
+        "committed meanwhile. Read it again (reset the environment) and go on from there."
+    )

@@ -1,0 +1,219 @@
+"""One place per URL in a process, counted: the first open makes it, the last close lets it go."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet, finalize
+
+import numpy as np
+
+# Imported before this module registers its own fork hooks, so that its lock is the last one taken.
+from storage import filelock as filelock
+from storage.base import Batch, Birth, Lease, Snapshot, StoreError, WorldInfo, WorldNotFound
+from storage.place import Place
+from storage.urls import Address, read_url
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Shared:
+    place: Place
+    count: int
+
+
+_shared: dict[Key, _Shared] = {}
+_places: WeakSet[Place] = WeakSet()
+_guard = threading.RLock()
+_forgotten: deque[Key] = deque()
+
+
+def open_store(url: str, *, read_only: bool = False) -> SharedStore:
+    """Opens a store by its URL; nothing is touched before it is read or written.
+
+    Args:
+      url: "memory:" (fresh and private), "memory:NAME" (shared in this process for as long as it
+        runs), "sqlite:///relative/path.db" or "sqlite:////absolute/path.db".
+      read_only: refuse every write, and a file that is not there.
+    Returns: a store of the caller's own; it shares the connection with every other store of the
+      same URL in this process. Close it; a store that is garbage counts as closed.
+    Raises: BadStoreURL.
+    """
+    address = read_url(url)
+    with _guard:
+        _sweep()
+        key, place = _place_at(address)
+        return SharedStore(url, place, key, read_only=read_only)
+
+
+def _place_at(address: Address) -> tuple[Key, Place]:
+    key = (address.scheme, address.name)
+    shared = _shared.get(key)
+    if shared is None or key == ("memory", ""):
+        shared = _Shared(_made(address), 0)
+        _places.add(shared.place)
+        if address.name:
+            _shared[key] = shared
+    shared.count += 1
+    return key, shared.place
+
+
+def _made(address: Address) -> Place:
+    if address.scheme == "memory":
+        from storage.memory import MemoryPlace
+
+        return MemoryPlace(address.url)
+    from storage.sqlite import SqlitePlace
+
+    return SqlitePlace(address.name)
+
+
+def _let_go(key: Key) -> None:
+    with _guard:
+        _sweep()
+        _uncount(key)
+
+
+def _uncount(key: Key) -> None:
+    shared = _shared.get(key)
+    # A named memory store lives as long as the process: nobody could find its worlds again.
+    if shared is None or key[0] == "memory":
+        return
+    shared.count -= 1
+    if shared.count == 0:
+        del _shared[key]
+        shared.place.close()
+
+
+def _sweep() -> None:
+    while _forgotten:
+        _uncount(_forgotten.popleft())
+
+
+class SharedStore:
+    """A store as one caller has it: its own URL, leases and end; the place behind it is shared.
+
+    Implements `storage.base.Store`, where the promises are written.
+    """
+
+    def __init__(self, url: str, place: Place, key: Key, *, read_only: bool) -> None:
+        self.url = url
+        self.read_only = read_only
+        self._place = place
+        self._key = key
+        self._forgetting = finalize(self, _forgotten.append, key)
+        self._forgetting.atexit = False
+        self._leases: WeakSet[Lease] = WeakSet()
+        self._closed = False
+
+    def worlds(self) -> list[WorldInfo]:
+        """See Store. Raises WorldNotFound for a missing file opened with read_only."""
+        return self._readable().worlds()
+
+    def held(self) -> dict[str, str]:
+        """World -> living holder, reserved worlds that are not yet born included."""
+        return self._readable().held()
+
+    def load(self, world: str, shard: int = 0) -> Snapshot:
+        """See Store."""
+        return self._readable().load(world, shard)
+
+    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+        """See Store."""
+        lease = self._writable().acquire(birth, shard, expected=expected)
+        self._leases.add(lease)
+        return lease
+
+    def heartbeat(self, lease: Lease) -> None:
+        """See Store."""
+        self._writable().heartbeat(lease)
+
+    def release(self, lease: Lease) -> None:
+        """See Store."""
+        self._leases.discard(lease)
+        if not self._closed:
+            self._place.release(lease)
+
+    def commit(self, pairs: Sequence[tuple[Lease, Batch]]) -> None:
+        """See Store."""
+        self._writable().commit(pairs)
+
+    def rows(
+        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """See Store."""
+        return self._readable().rows(world, table, where=where, limit=limit)
+
+    def count(self, world: str, table: str) -> int:
+        """See Store."""
+        return self._readable().count(world, table)
+
+    def prune(self, lease: Lease, before: np.datetime64) -> int:
+        """See Store."""
+        return self._writable().prune(lease, before)
+
+    def close(self) -> None:
+        """See Store."""
+        if self._closed:
+            return
+        self._closed = True
+        self._forgetting.detach()
+        try:
+            for lease in list(self._leases):
+                self._place.release(lease)
+        finally:
+            _let_go(self._key)
+
+    def _readable(self) -> Place:
+        if self._closed:
+            raise StoreError(f"The store {self.url} was closed; open it again with open_store.")
+        if self.read_only and not self._place.is_there():
+            raise WorldNotFound(
+                f"There is no file for the store {self.url}; check the path, or open it for writing to "
+                "create it."
+            )
+        return self._place
+
+    def _writable(self) -> Place:
+        if self._closed:
+            raise StoreError(f"The store {self.url} was closed; open it again with open_store.")
+        if self.read_only:
+            raise StoreError(
+                f"The store {self.url} was opened with read_only=True; open it without, to write."
+            )
+        return self._place
+
+
+def _leave() -> None:
+    with _guard:
+        for shared in _shared.values():
+            shared.place.close()
+        _shared.clear()
+
+
+def _before_fork() -> None:
+    _guard.acquire()
+    for place in list(_places):
+        place.before_fork()
+        _stopped.append(place)
+
+
+def _after_fork(*, child: bool) -> None:
+    while _stopped:
+        _stopped.pop().after_fork(child=child)
+    _guard.release()
+
+
+_stopped: list[Place] = []
+atexit.register(_leave)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=lambda: _after_fork(child=False),
+    after_in_child=lambda: _after_fork(child=True),
+)

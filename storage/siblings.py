@@ -1,0 +1,169 @@
+"""Where worlds live: in the file that a URL names, or, for sub-worlds, in a file beside it.
+
+Many processes may run over one URL. The first that writes has the file; a sub-world that another
+one gives birth to gets a file of its own (see `storage.family`), and everybody finds it there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from weakref import WeakValueDictionary, finalize
+
+from storage import filelock
+from storage.base import WorldBusy, WorldInfo
+from storage.family import has_world, sibling_path, siblings_of, writing_locks
+from storage.names import checked_world
+from storage.shared import open_store
+from storage.urls import Address, read_url, sqlite_url
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class SubWorld:
+    """A sub-world that is the caller's to write, for as long as this object is kept.
+
+    Attributes:
+      url: of the store in which it lives, or is to be born.
+      world: its name, e.g. "demo/1".
+    """
+
+    url: str
+    world: str
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.url, self.world))
+
+
+_claimed: WeakValueDictionary[tuple[str, str, str], SubWorld] = WeakValueDictionary()
+
+
+def place_of(url: str, world: str, *, write: bool) -> str:
+    """The URL of the store in which a world lives, or is to be born.
+
+    A new sub-world is born in the file that `url` names if this process can write it at this
+    moment, else in a file beside it. Other worlds live where `url` says.
+
+    Args:
+      write: the caller wants to give birth to the world if it is not there.
+    Raises: BadStoreURL, BadWorldName, NotAStore.
+    """
+    address = read_url(url)
+    if address.scheme != "sqlite" or "/" not in checked_world(world):
+        return url
+    beside = sibling_path(address.name, world)
+    if has_world(beside, world):
+        return _url_beside(address, beside)
+    if not write or has_world(address.name, world) or filelock.can_take(address.name):
+        return url
+    return _url_beside(address, beside)
+
+
+def free_subworld(url: str, stem: str) -> SubWorld:
+    """Claims the first of `stem`/0, `stem`/1, … that nobody holds and that this process can write.
+
+    Race-free across threads and processes: until the returned object is garbage nobody else is
+    given the same one. Keep it at least until the lease is taken, best as long as the world is open.
+
+    Args:
+      stem: "demo" for the sub-worlds "demo/0", "demo/1", …
+    Raises: BadStoreURL, BadWorldName, NotAStore, StoreFull (the folder is read-only).
+    """
+    checked_world(f"{stem}/0")
+    for number in itertools.count():
+        found = claim(url, f"{stem}/{number}")
+        if found is not None:
+            return found
+    raise AssertionError("unreachable: there is always a next number")
+
+
+def claim(url: str, world: str) -> SubWorld | None:
+    """Claims one sub-world for this caller; None if another one holds or writes it."""
+    address = read_url(url)
+    key = (address.scheme, address.name, checked_world(world))
+    if address.scheme == "memory":
+        return _claimed_in_memory(url, address, world)
+    for _ in range(2):
+        if key in _claimed:
+            return None
+        home = place_of(url, world, write=True)
+        locks = _taken(read_url(home).name, world)
+        if locks is None:
+            # The file was free when it was looked at; a new world may still be born beside it.
+            continue
+        found = SubWorld(home, world)
+        for path in locks:
+            finalize(found, filelock.forget, path).atexit = False
+        if place_of(url, world, write=True) == home and not _is_held(home, world):
+            return _claimed.setdefault(key, found) if key not in _claimed else None
+    return None
+
+
+def _claimed_in_memory(url: str, address: Address, world: str) -> SubWorld | None:
+    if not address.name:
+        return SubWorld(url, world)
+    key = (address.scheme, address.name, world)
+    if key in _claimed or _is_held(url, world):
+        return None
+    found = SubWorld(url, world)
+    return found if _claimed.setdefault(key, found) is found else None
+
+
+def _taken(path: str, world: str) -> list[str] | None:
+    taken: list[str] = []
+    wanted = writing_locks(path, world)
+    if not all(filelock.can_take(lock) for lock in wanted):
+        return None
+    for lock in wanted:
+        try:
+            filelock.take(lock)
+        except WorldBusy:
+            for held in taken:
+                filelock.drop(held)
+            return None
+        taken.append(lock)
+    return taken
+
+
+def _is_held(url: str, world: str) -> bool:
+    store = open_store(url)
+    try:
+        return world in store.held()
+    finally:
+        store.close()
+
+
+def all_worlds(url: str) -> list[tuple[str, WorldInfo]]:
+    """Every world of a store with the URL where it lives; those in files beside it come last.
+
+    Raises: BadStoreURL, NotAStore (also for a damaged file beside it).
+    """
+    address = read_url(url)
+    found = [(url, line) for line in _lines(url)]
+    if address.scheme != "sqlite":
+        return found
+    for path in siblings_of(address.name):
+        there = _url_beside(address, path)
+        found += [(there, line) for line in _lines(there) if _belongs(address.name, path, line)]
+    return found
+
+
+def _belongs(main: str, path: str, line: WorldInfo) -> bool:
+    # A copy of the main file under such a name holds the same worlds; they live in the main file.
+    return "/" in line.birth.world and sibling_path(main, line.birth.world) == path
+
+
+def _lines(url: str) -> list[WorldInfo]:
+    store = open_store(url)
+    try:
+        return store.worlds()
+    finally:
+        store.close()
+
+
+def _url_beside(address: Address, path: str) -> str:
+    """The URL of a sibling; relative if the URL of the main file was, and is no link."""
+    given = address.url.partition("///")[2]
+    end = len(address.name) - len(given)
+    relative = not given.startswith("/") and address.name.endswith("/" + given)
+    return sqlite_url(path[end:] if relative else path)
