@@ -76,6 +76,11 @@ class Found:
     profits: dict[str, float]
     plays: int
 
+    @classmethod
+    def none(cls) -> Found:
+        """What is found without a search: the constant vector bids nowhere."""
+        return cls((0.0,) * len(CHANNELS), 1.0, 1.0, 1.0, {}, 0)
+
     def to_json(self) -> dict[str, Any]:
         """The findings as plain numbers."""
         return asdict(self)

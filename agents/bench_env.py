@@ -46,7 +46,7 @@ def measure_env(effort: Effort, say: Say) -> Iterator[Figure]:
     step = timed["memory"].seconds / effort.env_steps
     tick, look = timed["market"].seconds / TICKS, timed["look"].seconds / TICKS
     yield Figure(
-        "env_steps", f"env.step, {USERS:,} users, in memory, resets included", "1/s",
+        "env_steps", f"env.step, {USERS:,} users, in memory, a commit an episode", "1/s",
         timed["memory"].rates(effort.env_steps), {"tick alone": tick / step}, cores=timed["memory"].cores,
     )  # fmt: skip
     yield Figure(

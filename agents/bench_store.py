@@ -63,6 +63,7 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     reader = World.open(url, "demo", mode="read", pin="latest")
     timed |= in_turn({"load": Work(lambda: reader.reset(seed=1)), "select": Work(table.select)}, repetitions)
     reader.close()
+    plain = table.bytes / users
     table.close()
     commit, upsert, load, select = (timed[name] for name in ("commit", "upsert", "load", "select"))
     name, who = spelled(users), f"{users:,} users"
@@ -82,7 +83,6 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
         f"select_{name}", f"plain select of 15 columns, {who}", "s", tuple(select.elapsed), reference=True,
         cores=select.cores,
     )  # fmt: skip
-    plain = table.bytes / users
     yield Figure(
         f"disk_{name}", f"on disk a user, {who} at birth", "B", (born,), {"plain table": born / plain}
     )

@@ -14,6 +14,7 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.world import World
 from gaelp_env.world_words import config_of, totals_of
+from storage.base import WorldNotFound
 from storage.siblings import all_worlds
 
 COUNTS = (
@@ -50,6 +51,16 @@ def standing(store: str, worlds: Sequence[str]) -> dict[str, int]:
     """World -> sequence of its last commit, for those of the worlds that exist."""
     there = {line.birth.world: line.sequence for _, line in all_worlds(store)}
     return {world: there[world] for world in worlds if world in there}
+
+
+def worlds_named(store: str, world: str) -> list[str]:
+    """The world of that name, or else all sub-worlds of that stem. Raises WorldNotFound, saying what is there."""
+    there = [line.birth.world for _, line in all_worlds(store)]
+    found = [world] if world in there else [name for name in there if name.startswith(f"{world}/")]
+    if not found:
+        known = f"its worlds are {', '.join(there)}" if there else "it has no worlds yet; gaelp train begins some"
+        raise WorldNotFound(f"There is no world {world!r} in {store}: {known}.")
+    return found
 
 
 def config_of_worlds(store: str, worlds: Sequence[str], asked: MarketConfig | None) -> MarketConfig:

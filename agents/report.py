@@ -123,7 +123,7 @@ def score_table(evaluation: Json, start: Json, algorithm: str) -> Table:
     count = len(start["seeds"])
     table = Table(
         title=(
-            f"From {_article(start['label'])}: {evaluation['days']} days and a run-out of "
+            f"From {article(start['label'])}: {evaluation['days']} days and a run-out of "
             f"{evaluation['run_out_days']}, {count} replicates, 95 % intervals"
         )
     )
@@ -161,7 +161,7 @@ def verdict(evaluation: Json, algorithm: str) -> str:
     if evaluation["beats_all"]:
         return f"{champion} beats every other policy from every start, beyond its 95 % interval."
     short = [
-        f"{title_of(policy, algorithm)} from {_article(start['label'])}"
+        f"{title_of(policy, algorithm)} from {article(start['label'])}"
         for start in evaluation["starts"]
         for policy, gap in start["differences"].items()
         if gap["low"] <= 0.0
@@ -186,13 +186,18 @@ def population_table(population: Json) -> Table:
     return table
 
 
+def whole(number: float) -> str:
+    """A number without decimals, and without a negative zero."""
+    return f"{round(number) + 0:,}"
+
+
 def plus_minus(estimate: Json) -> str:
     """A mean and half its interval, to whole numbers."""
     if estimate["mean"] is None:
         return "–"
     if estimate["low"] is None:
-        return f"{estimate['mean']:,.0f}"
-    return f"{estimate['mean']:,.0f} ± {0.5 * (estimate['high'] - estimate['low']):,.0f}"
+        return whole(estimate["mean"])
+    return f"{whole(estimate['mean'])} ± {0.5 * (estimate['high'] - estimate['low']):,.0f}"
 
 
 def from_to(estimate: Json) -> str:
@@ -204,5 +209,6 @@ def from_to(estimate: Json) -> str:
     return f"{estimate['mean']:,.2f} ({estimate['low']:,.2f} to {estimate['high']:,.2f})"
 
 
-def _article(label: str) -> str:
+def article(label: str) -> str:
+    """A start's label with its article."""
     return f"a {label}" if label.startswith("fresh") else f"the {label}"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.report import Json, title_of
+from agents.report import Json, article, title_of, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,34 +14,38 @@ if TYPE_CHECKING:
 INK, CHAMPION, OTHER, BEFORE, AFTER = "#20242c", "#1f6feb", "#9aa7b8", "#c9d1dc", "#1f6feb"
 
 
-def draw(report: Json, path: Path) -> None:
-    """Draws the report into a PNG; without an evaluation only learning and people are drawn."""
+def draw(report: Json, path: Path, *, algorithm: str = "ppo") -> None:
+    """Draws what a report holds (evaluation, training, or both) into a PNG.
+
+    Args:
+      report: with "evaluation", or "training" and "population", or all of them.
+      path: of the PNG, replaced whole.
+      algorithm: for titles, where the report does not name it.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    evaluation = report["evaluation"]
+    evaluation, training = report.get("evaluation"), report.get("training")
+    rows = [1.15] * (evaluation is not None) + [1.0] * (training is not None)
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(11.0, 8.4 if evaluation else 4.4), dpi=130, layout="constrained")
+        figure = Figure(figsize=(11.0, 0.8 + 3.7 * sum(rows)), dpi=130, layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(2 if evaluation else 1, 2, height_ratios=[1.15, 1.0] if evaluation else [1.0])
-        training = report["training"]
-        figure.suptitle(
-            f"{training['algorithm'].upper()} on AdMarket, {training['steps']:,} steps in "
-            f"{len(training['worlds'])} persistent worlds",
-            color=INK,
-            fontsize=12,
-            fontweight="bold",
-        )
-        row = 0
-        if evaluation:
+        grid = figure.add_gridspec(len(rows), 2, height_ratios=rows)
+        if training is not None:
+            algorithm = training["algorithm"]
+            title = (
+                f"{algorithm.upper()} on AdMarket, {training['steps']:,} steps in "
+                f"{len(training['worlds'])} persistent worlds"
+            )
+            figure.suptitle(title, color=INK, fontsize=12, fontweight="bold")
+            _curve(figure.add_subplot(grid[-1, 0]), training["curve"])
+            _people(figure.add_subplot(grid[-1, 1]), report["population"])
+        if evaluation is not None:
             shared: Any = None
             for place, start in enumerate(evaluation["starts"][:2]):
                 shared = figure.add_subplot(grid[0, place], sharex=shared)
-                _bars(shared, evaluation, start, training["algorithm"], named=place == 0)
-            row = 1
-        _curve(figure.add_subplot(grid[row, 0]), training["curve"])
-        _people(figure.add_subplot(grid[row, 1]), report["population"])
+                _bars(shared, evaluation, start, algorithm, named=place == 0)
         part = path.with_name(path.name + ".part")
         figure.savefig(part, format="png")
     os.replace(part, path)
@@ -63,7 +67,7 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
     axes.axvline(0.0, color=INK, linewidth=0.8)
     axes.set_yticks(places, [title_of(policy, algorithm) for policy in policies] if named else [""] * len(policies))
     axes.invert_yaxis()
-    axes.set_title(f"From the {start['label']}", loc="left", color=INK)
+    axes.set_title(f"From {article(start['label'])}", loc="left", color=INK)
     axes.set_xlabel(
         f"incremental profit over {evaluation['days']} + {evaluation['run_out_days']} days, "
         f"95 % intervals of {len(start['seeds'])} replicates"
@@ -72,7 +76,7 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
     for place, profit in zip(places, profits, strict=True):
         room = max(profit["high"], 0.0)
         axes.annotate(
-            f"{profit['mean']:,.0f}", (room, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK
+            whole(profit["mean"]), (room, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK
         )
     axes.margins(x=0.16)
 

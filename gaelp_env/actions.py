@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.constants import levels_of
 
 NO_BID_BELOW = -0.9
 """Actions below this are no bid."""
-
-
-@lru_cache(maxsize=64)
-def _levels(config: MarketConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    channels = config.channels.in_order()
-    reference = np.array([c.reference_cpm for c in channels])
-    return reference, np.log(np.array([c.max_multiple for c in channels]))
 
 
 def bids_cpm(action: Any, config: MarketConfig) -> NDArray[np.float64]:
@@ -38,7 +31,7 @@ def bids_cpm(action: Any, config: MarketConfig) -> NDArray[np.float64]:
         )
     if not np.isfinite(a).all():
         raise ValueError(f"An action must be finite, and this one is {a.tolist()}.")
-    reference, log_multiple = _levels(config)
+    reference, log_multiple = levels_of(config)[:2]
     return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
 
 
@@ -49,6 +42,6 @@ def action_for(bids: Any, config: MarketConfig) -> NDArray[np.float32]:
       bids: `[5]` CPM; <= 0 is no bid (-1); others are clipped to what -0.9 … 1 can say.
     """
     bids = np.asarray(bids, np.float64)
-    reference, log_multiple = _levels(config)
+    reference, log_multiple = levels_of(config)[:2]
     a = np.log(np.maximum(bids, 1e-300) / reference) / log_multiple
     return np.where(bids <= 0.0, -1.0, np.clip(a, NO_BID_BELOW, 1.0)).astype(np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -352,6 +353,14 @@ class MarketConfig(_Part):
         """The configuration as canonical JSON (sorted keys, no spaces): equal text, equal market."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
     def fingerprint(self) -> str:
         """The first 16 hex digits of the SHA-256 of `to_json()`."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return self._fingerprint
+
+    def __hash__(self) -> int:
+        # Tables are cached by configuration and looked up at every tick.
+        return hash(self._fingerprint)

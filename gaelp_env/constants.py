@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gaelp_env import published
 from gaelp_env.auction import RULES
-from gaelp_env.config import MarketConfig
+from gaelp_env.config import Conversion, MarketConfig
 from gaelp_env.journey import NEVER_H
 
 Floats = NDArray[np.float64]
@@ -104,12 +104,24 @@ def constants_of(config: MarketConfig) -> Constants:
         order_value=conversion.order_value,
         order_log_sd=conversion.order_log_sd,
         margin=conversion.margin,
-        delay_weights=np.array(conversion.delay_weights, np.float64),
+        delay_weights=delay_shares(conversion),
         delay_means_h=np.array(conversion.delay_means_h, np.float64),
         delay_max_h=conversion.delay_max_h,
         window_h=24.0 * conversion.attribution_window_d,
         tick_h=config.clock.tick_h,
     )
+
+
+def delay_shares(conversion: Conversion) -> Floats:
+    """The shares of the three parts among delays up to the longest, `[3]`.
+
+        w_i (1 - exp(-D / m_i)) / sum_j w_j (1 - exp(-D / m_j))
+
+    The weights w are fitted to the whole mixture cut at D, so a part that lasts loses more of its own.
+    """
+    weights, means = np.array(conversion.delay_weights), np.array(conversion.delay_means_h)
+    kept = weights * -np.expm1(-conversion.delay_max_h / means)
+    return kept / kept.sum()
 
 
 def as_record(values: NamedTuple) -> NDArray[Any]:
@@ -158,6 +170,7 @@ class Season(NamedTuple):
     start_h: float  # hour of the week (Monday 0 h = 0) at tick 0
     traffic: Floats  # [168] weight of candidates, mean one over the week
     price: Floats  # [24]
+    log_price: Floats  # [24]
     click: Floats  # [24]
 
     def hour_of_week(self, hours: float) -> int:
@@ -173,9 +186,8 @@ def season_of(config: MarketConfig) -> Season:
     traffic = np.outer(days / days.mean(), hours * 24.0 / hours.sum()).ravel()
     epoch = datetime.fromisoformat(config.clock.epoch)
     start = 24.0 * epoch.weekday() + epoch.hour + epoch.minute / 60.0 + epoch.second / 3600.0
-    return Season(
-        start, traffic, price_levels(config.prices.by_hour), click_weights(config.response.click_by_hour)
-    )
+    price = price_levels(config.prices.by_hour)
+    return Season(start, traffic, price, np.log(price), click_weights(config.response.click_by_hour))
 
 
 def epoch_of(config: MarketConfig) -> np.datetime64:
@@ -185,13 +197,36 @@ def epoch_of(config: MarketConfig) -> np.datetime64:
 
 
 
-def median_prices(record: Any, config: MarketConfig) -> Floats:
-    """The median of rivals' highest price in the coming tick, `[K]` CPM: the guidance an exchange gives.
+class Levels(NamedTuple):
+    """The scales of the channels, `[K]`."""
 
-        reference * level(hour of day) * exp(pressure),   and the reference itself on an owned channel
-    """
-    c, season = constants_of(config), season_of(config)
-    hour = season.hour_of_week(c.tick_h * int(record["tick"])) % 24
-    reference = np.array([channel.reference_cpm for channel in config.channels.in_order()])
-    moves = np.where(c.rule == RULES["owned"], 1.0, season.price[hour] * np.exp(record["pressure"]))
-    return reference * moves
+    reference: Floats  # CPM
+    log_multiple: Floats  # ln(max / reference)
+    floor: Floats  # median reserve, CPM
+    moves: Floats  # 1 where the price follows hour and pressure, 0 on an owned channel
+
+
+@lru_cache(maxsize=64)
+def levels_of(config: MarketConfig) -> Levels:
+    """The scales of a configuration; equal configurations share one object (never change it)."""
+    channels = config.channels.in_order()
+    reference = np.array([c.reference_cpm for c in channels], np.float64)
+    return Levels(
+        reference,
+        np.log(np.array([c.max_multiple for c in channels], np.float64)),
+        config.prices.floor_median * reference,
+        np.array([float(c.rule != "owned") for c in channels]),
+    )
+
+
+def price_log_levels(record: Any, config: MarketConfig) -> Floats:
+    """Log of the coming tick's median price over the reference, `[K]`: ln level(hour) + pressure,
+    and 0 on an owned channel. What an exchange gives as guidance."""
+    season = season_of(config)
+    hour = season.hour_of_week(config.clock.tick_h * int(record["tick"])) % 24
+    return levels_of(config).moves * (season.log_price[hour] + record["pressure"])
+
+
+def median_prices(record: Any, config: MarketConfig) -> Floats:
+    """The median of rivals' highest price in the coming tick, `[K]` CPM."""
+    return levels_of(config).reference * np.exp(price_log_levels(record, config))

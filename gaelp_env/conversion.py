@@ -41,7 +41,8 @@ def delay_h(u_part, u_within, weight_0, weight_1, mean_0, mean_1, mean_2, longes
 
     Args:
       u_part, u_within: uniforms in (0, 1).
-      weight_0, weight_1: shares of the first two parts; the third has the rest.
+      weight_0, weight_1: shares of the first two parts among delays up to D (constants.delay_shares);
+        the third has the rest.
       mean_0, mean_1, mean_2: hours.
       longest_h: D.
     Returns: in [0, longest_h].

@@ -28,7 +28,7 @@ Observation = NDArray[np.float32]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
-class AdMarketEnv(gym.Env[Observation, Any]):
+class AdMarketEnv(gym.Env[Any, Any]):
     """One advertiser in a market of people who remember, from episode to episode and process to process.
 
     Action: `[5]` in [-1, 1], one a channel; the bid is reference * (max / reference) ** a, none below -0.9.
@@ -103,7 +103,7 @@ class AdMarketEnv(gym.Env[Observation, Any]):
         self._picture = Picture()
         return self._observed(), {
             "tick": int(market.record["tick"]),
-            "episode": self.world.episodes_finished + 1,
+            "episode_number": self.world.episodes_finished + 1,
             "budget_left": market.budget_left,
         }
 
@@ -160,7 +160,7 @@ class AdMarketEnv(gym.Env[Observation, Any]):
 
         told: dict[str, Any] = {
             "tick": figures[_AT["tick"]],
-            "episode": self.world.episodes_finished + 1,
+            "episode_number": self.world.episodes_finished + 1,
             "spend": total("spend_micro") / MICRO,
             "budget_left": market.budget_left,
             "stopped": figures[_AT["stopped"]],

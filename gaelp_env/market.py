@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.arrivals import count_candidates, sweep
-from gaelp_env.auction import pressure_after, quantile_of
+from gaelp_env.auction import OWNED, pressure_after, quantile_of
 from gaelp_env.births import births_in, born
 from gaelp_env.chance import NOBODY, PRESSURE, key_of, uniforms
 from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.constants import as_record, constants_of, epoch_of, median_prices, season_of
+from gaelp_env.constants import as_record, constants_of, epoch_of, levels_of, median_prices, season_of
 from gaelp_env.encounters import meet, settle
 from gaelp_env.journey import NEVER_H
 from gaelp_env.ledger import CONVERSION, LEDGER, MICRO, MOMENT, RECORD, SCORE_UNIT, TOUCH, TRAIL, K
@@ -109,7 +109,7 @@ class Market:
         self._table = prospect_table(config)
         self._epoch = epoch_of(config)
         self._budget_micro = round(config.budget.per_episode * MICRO)
-        self._reference = np.array([c.reference_cpm for c in config.channels.in_order()])
+        self._floors = levels_of(config).floor
         self._moments, self._ledgers = np.zeros(1, MOMENT), np.zeros(1, LEDGER)
         self._reserve(0)
         self._find_pending()
@@ -191,8 +191,7 @@ class Market:
         c, season, moment, prices = self._constants, self._season, self._moments[0], self.config.prices
         start_h = c.tick_h * tick
         hour = season.hour_of_week(start_h)
-        medians = median_prices(self.record, self.config)
-        floors = prices.floor_median * self._reference
+        medians, floors = median_prices(self.record, self.config), self._floors
         moment["key"], moment["tick"], moment["start_h"] = self.record["key"], tick, start_h
         moment["episode"] = self.record["episode"] + 1
         moment["bid_cpm"], moment["price_median"], moment["floor_median"] = bids, medians, floors
@@ -246,9 +245,10 @@ class Market:
         """Meets everybody; if the budget would be crossed, puts the tick back and stops in time."""
         record, people, moment = self.record, self.population, self._moments[0]
         left = self._budget_micro - int(record["spent_micro"])
-        dearest = max(moment["bid_cpm"].max(), self._constants.send_cost_cpm.max()) * 1000.0 + 1.0
+        prices = np.where(self._constants.rule == OWNED, self._constants.send_cost_cpm, moment["bid_cpm"])
+        dearest = float(np.where(moment["bid_cpm"] > 0.0, prices, 0.0).max()) * 1000.0 + 1.0
         where, before = self._index[:count], None
-        if total * dearest > left:
+        if total * dearest > left and moment["bid_cpm"].any():
             before = (*(c[where] for c in people.octets()), self._records.copy())
         spent = self._meet(count)
         if before is not None and spent > left:

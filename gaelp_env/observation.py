@@ -17,7 +17,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.constants import median_prices, season_of
+from gaelp_env.constants import levels_of, price_log_levels, season_of
 from gaelp_env.ledger import MICRO, SCORE_UNIT, TRAIL
 from gaelp_env.population import STAGES
 
@@ -100,15 +100,15 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
 def _channels(record: Any, config: MarketConfig) -> NDArray[np.float64]:
     """`[5, 7]` entries by channel."""
     trail = dict(zip(TRAIL, record["trail"], strict=True))
-    reference = np.array([c.reference_cpm for c in config.channels.in_order()])
-    multiple = np.array([c.max_multiple for c in config.channels.in_order()])
-    bid = np.array(record["bid_cpm"])
+    levels = levels_of(config)
+    reference, log_multiple = levels.reference, levels.log_multiple
+    bid = record["bid_cpm"]
     last = record["last"]
-    bid_level = np.where(bid > 0.0, np.log(np.maximum(bid, 1e-12) / reference) / np.log(multiple), -1.0)
+    bid_level = np.where(bid > 0.0, np.log(np.maximum(bid, 1e-12) / reference) / log_multiple, -1.0)
     paid = _shares(trail["spend_micro"] / 1000.0, trail["wins"])
     return np.column_stack(
         [
-            np.log(median_prices(record, config) / reference) / np.log(multiple),
+            price_log_levels(record, config) / log_multiple,
             bid_level,
             _shares(last["wins"].astype(np.float64), last["opportunities"].astype(np.float64)),
             _shares(trail["wins"], trail["opportunities"]),

@@ -7,13 +7,14 @@ and 9 more for the sweep (number, rate, changed).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gaelp_env.histories import order_histories, touch_histories
 
 SCHEMA = 1
 """Format number of the user record and the market record; grows when either changes."""
@@ -214,49 +215,7 @@ def public_columns(
         "last_episode": rows["last_episode"].astype(np.int64),
         "first_seen": moments(rows["first_seen_h"], epoch),
         "last_seen": moments(rows["seen_h"], epoch),
-        "touchpoint_history": histories(rows, epoch, channels),
-        "conversion_history": order_histories(rows, epoch),
+        "touchpoint_history": touch_histories(rows, epoch, channels),
+        "conversion_history": order_histories(rows, moments(rows["due_h"], epoch), epoch),
         "is_active": ((rows["flags"] & GONE) == 0).astype(np.int64),
     }
-
-
-def histories(rows: NDArray[Any], epoch: np.datetime64, channels: tuple[str, ...]) -> list[str]:
-    """The last touches of users as JSON text, oldest first: [{"at", "channel", "clicked"} …]."""
-    minute = rows["ring_minute"].astype(np.int64)
-    text = np.datetime_as_string(
-        epoch.astype("datetime64[s]") + (minute * 60).astype("timedelta64[s]"), unit="s"
-    ).tolist()
-    heads, counts = rows["ring_head"].tolist(), np.minimum(rows["touches"], RING).tolist()
-    ring_channel, clicked = rows["ring_channel"].tolist(), rows["ring_clicked"].tolist()
-    ends = [
-        [f'","channel":"{name}","clicked":false}}', f'","channel":"{name}","clicked":true}}']
-        for name in channels
-    ]
-    out = []
-    for i, count in enumerate(counts):
-        places = [(heads[i] - count + k) % RING for k in range(count)]
-        out.append(
-            "["
-            + ",".join('{"at":"' + text[i][p] + ends[ring_channel[i][p]][clicked[i][p]] for p in places)
-            + "]"
-        )
-    return out
-
-
-def order_histories(rows: NDArray[Any], epoch: np.datetime64) -> list[str]:
-    """The last orders of users as JSON text, oldest first: [{"at", "value"} …], and at the end
-    {"due", "value"} for an order that is decided and not yet due."""
-    start = epoch.astype("datetime64[s]")
-    paid_at = np.datetime_as_string(start + (rows["order_minute"].astype(np.int64) * 60).astype("m8[s]"))
-    due_at = np.datetime_as_string(moments(np.maximum(rows["due_h"], 0.0), epoch), unit="s")
-    out = ["[]"] * len(rows)
-    for i in np.flatnonzero((rows["ring_orders"] > 0) | (rows["due_h"] >= 0.0)).tolist():
-        row = rows[i]
-        orders = [
-            {"at": str(paid_at[i, k]), "value": round(float(row["order_paid"][k]), 2)}
-            for k in range(int(row["ring_orders"]))
-        ]
-        if row["due_h"] >= 0.0:
-            orders.append({"due": str(due_at[i]), "value": round(float(row["order_value"]), 2)})
-        out[i] = json.dumps(orders, separators=(",", ":"))
-    return out

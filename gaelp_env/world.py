@@ -24,7 +24,7 @@ from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
 from gaelp_env.world_words import Terms, config_of, one_of
-from storage.base import Birth, NotAStore, Snapshot, Store
+from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
 
 
 class World(Play):
@@ -104,6 +104,11 @@ class World(Play):
         Raises: WorldNotFound if this world has no commit, WorldExists if there is one of the new name.
         """
         one_of("at", at, ("latest",))
+        if self._place.private:
+            raise WorldNotFound(
+                f"World {self.name!r} was opened without a store and keeps no commits to fork; "
+                "open it in a store, such as 'memory:mine'."
+            )
         snapshot = self._pinned if self._pinned is not None else self._place.committed()
         config = config_of(snapshot.birth, None, self.url)
         fork = World.open(store, world, config=config)

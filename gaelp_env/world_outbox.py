@@ -59,6 +59,15 @@ class Outbox:
         events, totals = self.log.take(), totals_of(market)
         self.batches.append(_batch(world, number, market, names, users, archived, events, record, totals))
 
+    def discard(self, market: Market) -> int:
+        """Forgets the finished episodes of a world that nobody else can read; returns how many commits
+        their birth and they would have been."""
+        commits = 1 if self._newborn is None else 2
+        self._newborn = None
+        self.log.take()
+        market.take_changes()
+        return commits
+
     def pack_birth(self, world: str, market: Market, names: Names) -> None:
         """Makes a batch of the birth alone: all the people of `market` as of now."""
         users, _ = market.take_changes()

@@ -39,6 +39,7 @@ class Place:
     """
 
     def __init__(self, store: str | Store | None, world: str) -> None:
+        self._private = store is None
         self._given: str | Store = "memory:" if store is None else store
         self.name = world
         self.url = self._given if isinstance(self._given, str) else self._given.url
@@ -47,6 +48,11 @@ class Place:
         self._claimed: SubWorld | None = None
         self._beat = 0.0
         self._process = os.getpid()
+
+    @property
+    def private(self) -> bool:
+        """Whether no store was given: nobody else can ever read a commit, so none is made."""
+        return self._private
 
     @property
     def wildcard(self) -> bool:

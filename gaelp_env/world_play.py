@@ -243,7 +243,10 @@ class Play:
         opened = market.checkpoint() if self._stirred and self._mark is not None else None
         if opened is not None and self._mark is not None:
             market.rollback(self._mark)
-        self._outbox.pack(self.name, self.sequence, market, self.names)
+        if self._place.private:
+            self.sequence += self._outbox.discard(market)
+        else:
+            self._outbox.pack(self.name, self.sequence, market, self.names)
         self._mark = market.checkpoint()
         if opened is not None:
             market.rollback(opened)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
+# Without arguments the whole suite runs, file by file over the cores; `test -n 0` runs it in one process.
+WHOLE_SUITE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 COMMANDS = {
     "setup": "make .venv and install everything into it",
     "train": "train an agent on AdMarket-v0 and show the result (arguments go to `gaelp train`)",
@@ -280,7 +282,7 @@ def steps(command: str, arguments: "list[str]") -> "list[list[str]]":
     if command in ("train", "bench"):
         return [["-m", "agents", command, *arguments]]
     if command == "test":
-        return [["-m", "pytest", *arguments]]
+        return [["-m", "pytest", *(arguments or WHOLE_SUITE)]]
     if command == "types":
         return [["-m", "mypy", *arguments]]
     if command == "lint" and arguments == ["--fix"]:

@@ -61,9 +61,14 @@ def drop(path: str) -> None:
             os.close(held.descriptor)
 
 
-def forget(path: str) -> None:
-    """`drop` for a finaliser, which may run in the midst of anything: done at the next call here."""
-    _forgotten.append(path)
+def forget(path: str, process: int) -> None:
+    """`drop` for a finaliser, which may run in the midst of anything: done at the next call here.
+
+    Args:
+      process: the one that took the lock; in a forked child nothing is to be dropped.
+    """
+    if process == os.getpid():
+        _forgotten.append(path)
 
 
 def is_held(path: str) -> bool:

@@ -7,6 +7,7 @@ one gives birth to gets a file of its own (see `storage.family`), and everybody 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakValueDictionary, finalize
@@ -93,7 +94,7 @@ def claim(url: str, world: str) -> SubWorld | None:
             continue
         found = SubWorld(home, world)
         for path in locks:
-            finalize(found, filelock.forget, path).atexit = False
+            finalize(found, filelock.forget, path, os.getpid()).atexit = False
         if place_of(url, world, write=True) == home and not _is_held(home, world):
             return _claimed.setdefault(key, found) if key not in _claimed else None
     return None

@@ -368,10 +368,12 @@ class OracleMarket:
 
     def _delay_h(self, u_part: float, u_within: float) -> float:
         conversion = self.config.conversion
-        first, second, _ = conversion.delay_weights
-        part = 0 if u_part < first else 1 if u_part < first + second else 2
+        ends = [1.0 - math.exp(-conversion.delay_max_h / mean) for mean in conversion.delay_means_h]
+        kept = [weight * end for weight, end in zip(conversion.delay_weights, ends, strict=True)]
+        u_part *= sum(kept)  # the mixture is cut as a whole: a part that lasts loses more
+        part = 0 if u_part < kept[0] else 1 if u_part < kept[0] + kept[1] else 2
         mean = conversion.delay_means_h[part]
-        return -mean * math.log(1.0 - u_within * (1.0 - math.exp(-conversion.delay_max_h / mean)))
+        return -mean * math.log(1.0 - u_within * ends[part])
 
     def _fall_due(self, user: User) -> None:
         """An order falls due; the last click within the window is credited with it."""

@@ -205,3 +205,53 @@ def test_the_same_command_by_every_name(tmp_path: Path) -> None:
         for run in runs
     }  # fmt: skip
     assert len(said) == 1
+
+
+class TestPassing:
+    """A command passes on all that it was given, and its defaults are those of the function beneath."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        import agents.bench
+        import agents.evaluate
+        import agents.train
+
+        asked: list[Any] = []
+        monkeypatch.setattr(agents.train, "run_training", asked.append)
+        monkeypatch.setattr(agents.evaluate, "run_evaluation", asked.append)
+        monkeypatch.setattr(agents.bench, "run_bench", asked.append)
+        return asked
+
+    def test_defaults(self, asked: list[Any]) -> None:
+        from agents.bench import BenchOptions
+        from agents.evaluate import EvaluateOptions
+        from agents.train import TrainOptions
+
+        assert [main([command]) for command in ("train", "evaluate", "bench")] == [0, 0, 0]
+        train, evaluate, bench = asked
+        assert train == TrainOptions()
+        assert evaluate == EvaluateOptions()
+        assert (tuple(bench.only), bench.quick, bench.json, bench.out, bench.write_docs) == (
+            (), BenchOptions().quick, BenchOptions().json, BenchOptions().out, BenchOptions().write_docs,
+        )  # fmt: skip
+
+    def test_train(self, asked: list[Any]) -> None:
+        from agents.train import TrainOptions
+
+        line = (
+            "train --store sqlite:///a.db --world w --config tiny --algorithm sac --steps 7 --worlds 2 --seed 3 "
+            "--out o --vec subproc --no-evaluate --replicates 4 --days 5 --no-resume --quiet --json"
+        )
+        assert main(line.split()) == 0
+        assert asked == [
+            TrainOptions(
+                store="sqlite:///a.db", world="w", config="tiny", algorithm="sac", steps=7, worlds=2, seed=3,
+                out="o", vec="subproc", evaluate=False, replicates=4, days=5, resume=False, quiet=True, json=True,
+            )
+        ]  # fmt: skip
+
+    def test_bench(self, asked: list[Any]) -> None:
+        assert main("bench --quick --only env --only ppo --out o --write-docs d.md --json".split()) == 0
+        (options,) = asked
+        assert (options.quick, tuple(options.only), options.json) == (True, ("env", "ppo"), True)
+        assert (Path(options.out), Path(options.write_docs)) == (Path("o"), Path("d.md"))

@@ -233,7 +233,8 @@ def test_every_command_but_setup_runs_something(dev: ModuleType) -> None:
     assert dev.steps("setup", []) == []
     assert dev.steps("train", ["--steps", "10"]) == [["-m", "agents", "train", "--steps", "10"]]
     assert dev.steps("bench", []) == [["-m", "agents", "bench"]]
-    assert dev.steps("test", ["-k", "x"])[0][-2:] == ["-k", "x"]
+    assert dev.steps("test", ["-k", "x"]) == [["-m", "pytest", "-k", "x"]]
+    assert dev.steps("test", []) == [["-m", "pytest", *dev.WHOLE_SUITE]]
     assert dev.steps("check", []) == [*dev.steps("lint", []), *dev.steps("types", []), *dev.steps("test", [])]
     assert [step[2] for step in dev.steps("lint", ["--fix"])] == ["check", "format"]
 

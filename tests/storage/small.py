@@ -1,0 +1,163 @@
+"""A small world for the stores: its records, its batches, and how to look behind a store's back."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.base import Batch, Birth, Store, default_id
+from storage.shared import SharedStore
+
+ROOT = Path(__file__).parents[2]
+
+USER = np.dtype(
+    [("number", "<u4"), ("level", "<f8"), ("ring", "<u2", (3,)), ("seen", "<M8[us]"), ("stage", "u1")], align=True
+)
+"""Has padding (after `number` and at the end) and a sub-array."""
+
+TOUCH = np.dtype(
+    [("number", "<u4"), ("at", "<M8[us]"), ("channel", "S8"), ("price", "<i8"), ("ctr", "<f4"), ("own", "?")]
+)
+SALE = np.dtype([("number", "<u4"), ("at", "<M8[us]"), ("value_micro", "<i8")])
+EPISODE = np.dtype([("episode", "<i8"), ("ended", "<M8[us]")])
+NONE = np.zeros(0)
+START = np.datetime64("2026-01-05T00:00:00", "us")
+
+
+def birth(world: str = "demo", **changes: Any) -> Birth:
+    return Birth(**({"world": world, "config": '{"a": 1}', "fingerprint": "f00d", "schema": 1} | changes))
+
+
+def users(numbers: Sequence[int], level: float) -> np.ndarray[Any, Any]:
+    rows = np.zeros(len(numbers), USER)
+    rows["number"] = numbers
+    rows["level"] = level
+    rows["ring"] = np.arange(3) + np.asarray(numbers, dtype=int)[:, None]
+    rows["seen"] = START + np.timedelta64(int(level * 1e6), "us")
+    rows["stage"] = np.asarray(numbers, dtype=int) % 5
+    return rows
+
+
+def public(rows: np.ndarray[Any, Any], names: dict[int, str]) -> dict[str, Any]:
+    count = len(rows)
+    ids = [names.get(int(number), default_id(int(number))) for number in rows["number"]]
+    return {
+        "user_id": ids,
+        "canonical_user_id": np.array(ids, dtype="U40"),
+        "current_journey_state": ["AWARE"] * count,
+        "awareness_level": rows["level"].astype(np.float32),
+        "fatigue_score": [0.5] * count,
+        "intent_score": np.full(count, np.nan),
+        "episode_count": rows["stage"],
+        "last_episode": [None] * count,
+        "first_seen": np.full(count, START),
+        "last_seen": rows["seen"],
+        "touchpoint_history": ['[{"channel": "é"}]'] * count,
+        "conversion_history": ["[]"] * count,
+        "is_active": np.ones(count, dtype=bool),
+    }
+
+
+def touches(count: int, sequence: int) -> np.ndarray[Any, Any]:
+    rows = np.zeros(count, TOUCH)
+    rows["number"] = np.arange(count)
+    rows["at"] = START + np.arange(count).astype("m8[s]") + np.timedelta64(sequence, "h")
+    rows["channel"] = b"search"
+    rows["price"] = sequence * 1_000_000 + np.arange(count)
+    rows["ctr"] = 0.1
+    rows["own"] = np.arange(count) % 2 == 0
+    return rows
+
+
+def batch(
+    sequence: int,
+    numbers: Sequence[int] = (),
+    *,
+    world: str = "demo",
+    shard: int = 0,
+    names: dict[int, str] | None = None,
+    archived: Sequence[int] = (),
+    touch: int = 0,
+    level: float | None = None,
+    **changes: Any,
+) -> Batch:
+    """A batch whose every value follows from its sequence, so that a wrong one shows."""
+    rows = users(numbers, float(sequence) if level is None else level)
+    brought: dict[str, Any] = {
+        "world": world,
+        "shard": shard,
+        "sequence": sequence,
+        "users": rows,
+        "public": public(rows, names or {}),
+        "archived": np.array(archived, dtype=np.uint32),
+        "touchpoints": touches(touch, sequence) if touch else NONE,
+        "conversions": NONE,
+        "episodes": np.array([(sequence, START + np.timedelta64(sequence, "D"))], EPISODE),
+        "market": b"market" + bytes([sequence % 256]),
+        "summary": {"clock": sequence},
+    }
+    return Batch(**(brought | changes))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of store under test: its URL, and its stored user rows seen behind its back."""
+
+    scheme: str
+    url: str
+
+    def raw_rows(self, store: Store, world: str) -> dict[int, bytes]:
+        """number -> stored bytes of the users not archived."""
+        assert isinstance(store, SharedStore)
+        if self.scheme == "memory":
+            found = store._place._worlds.get(world)  # type: ignore[attr-defined]
+            return {n: u.row for n, u in found.users.items() if not u.archived} if found else {}
+        with_archived = "SELECT number, row FROM user_state WHERE world = ? AND archived = 0"
+        return dict(query(self.url.removeprefix("sqlite:///"), with_archived, world))
+
+    def raw_stamp(self, store: Store, us: int) -> None:
+        """Pretends that the last commit was stamped at a moment."""
+        assert isinstance(store, SharedStore)
+        if self.scheme == "memory":
+            store._place._stamp = us  # type: ignore[attr-defined]
+            return
+        connection = sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)
+        connection.execute("UPDATE store SET value = ? WHERE key = 'last_stamp_us'", (us,))
+        connection.close()
+
+
+def query(path: str | Path, sql: str, *values: Any) -> list[Any]:
+    """Asks a SQLite file over a connection of its own."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+def start(script: str) -> subprocess.Popen[str]:
+    """Starts a script in a process of its own, in the project's folder."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(script: str) -> str:
+    """Runs a script to its end and returns what it printed."""
+    process = start(script)
+    said, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    return said
