@@ -51,7 +51,7 @@ def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:
     if picture is not None:
         yield f"![What an opportunity costs against the size of the population]({picture})"
         yield ""
-    yield from _table(list(HEADER), [row for _, row in rows(report)])
+    yield from _table(list(HEADER), [_row(figure, row) for figure, row in rows(report)])
     if report["aims"]:
         yield ""
         yield from _table(["aim", "measured", ""], list(_aim_rows(report)))
@@ -60,6 +60,10 @@ def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:
         yield "Where the time of a tick goes, medians in µs:"
         yield ""
         yield from _table(list(_PROFILE), [_profile_row(point) for point in report["curve"]])
+
+
+def _row(figure: dict[str, Any], row: list[str]) -> list[str]:
+    return [f"*{row[0]}*", *row[1:]] if figure["reference"] else row
 
 
 def _aim_rows(report: dict[str, Any]) -> Iterator[list[str]]:

@@ -46,16 +46,16 @@ def measure_env(effort: Effort, say: Say) -> Iterator[Figure]:
     step = timed["memory"].seconds / effort.env_steps
     tick, look = timed["market"].seconds / TICKS, timed["look"].seconds / TICKS
     yield Figure(
-        "env_steps", f"env.step, {USERS:,} users, in memory, a commit an episode", "1/s",
-        timed["memory"].rates(effort.env_steps), {"tick alone": tick / step}, cores=timed["memory"].cores,
+        "env_steps", "env.step, 1k users, memory store", "1/s",
+        timed["memory"].rates(effort.env_steps), {"the tick": tick / step}, cores=timed["memory"].cores,
     )  # fmt: skip
     yield Figure(
-        "env_steps_sqlite", f"env.step, {USERS:,} users, SQLite, a commit an episode", "1/s",
+        "env_steps_sqlite", "env.step, 1k users, SQLite", "1/s",
         timed["sqlite"].rates(effort.env_steps),
-        {"tick alone": tick / (timed["sqlite"].seconds / effort.env_steps)}, cores=timed["sqlite"].cores,
+        {"the tick": tick / (timed["sqlite"].seconds / effort.env_steps)}, cores=timed["sqlite"].cores,
     )  # fmt: skip
     yield Figure(
-        "tick_1k", f"Market.advance alone, {USERS:,} users", "1/s", tuple(1 / t for t in ticks),
+        "tick_1k", "the tick alone, 1k users", "1/s", tuple(1 / t for t in ticks),
         reference=True, cores=timed["market"].cores,
     )  # fmt: skip
     yield Figure(
@@ -116,10 +116,10 @@ def measure_ppo(effort: Effort, say: Say) -> Iterator[Figure]:
         torch.set_num_threads(threads)
     share = timed["worlds"].seconds / timed["ppo"].seconds
     yield Figure(
-        "ppo_steps", f"PPO, {WORLDS} default worlds in one process", "1/s", timed["ppo"].rates(steps),
-        {"the worlds alone": share}, cores=timed["ppo"].cores,
+        "ppo_steps", f"PPO, {WORLDS} default worlds", "1/s", timed["ppo"].rates(steps),
+        {"the worlds": share}, cores=timed["ppo"].cores,
     )  # fmt: skip
     yield Figure(
-        "vec_steps", f"the worlds alone, {WORLDS} in a DummyVecEnv", "1/s", timed["worlds"].rates(steps),
+        "vec_steps", f"the {WORLDS} worlds alone", "1/s", timed["worlds"].rates(steps),
         reference=True, cores=timed["worlds"].cores,
     )  # fmt: skip

@@ -26,8 +26,12 @@ from gaelp_env.market import Market
 NO_LIMIT = 9e9
 """A budget that is never spent, currency units."""
 DENSITIES = {"": 0.0, "_dense": 10.0}
-"""Suffix of a figure's name -> media candidates of a user a day; 0 is the default market's own."""
-FIXED = "fixed"
+"""Suffix of a figure's name -> media candidates of a user a day; 0 is the default market's own, 10 is called
+dense."""
+COPIES = 5
+"""Copies of the people in one repetition."""
+MANY = 200_000
+"""A market of more users is played less often."""
 
 Say = Callable[[str], None]
 
@@ -68,7 +72,7 @@ def reference_bids(config: MarketConfig) -> NDArray[np.float64]:
 
 def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: Say) -> Played:
     """Plays one market and its references again and again."""
-    say(f"{users:,} users, {'10 media a day' if suffix else 'default traffic'}")
+    say(f"{users:,} users{', dense' if suffix else ''}")
     market, bids = market_of(users, DENSITIES[suffix])
     day = round(24.0 / market.config.clock.tick_h)
     ticks = day * max(1, effort.busy_ticks // (users * day))
@@ -97,10 +101,12 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
         "sweep": Work(_sweeps(market, span)),
         "copy": Work(_copies(tuple(column[: people.size] for column in copied))),
     }
-    if users <= effort.numpy_users:
-        works["numpy"] = _numpy_work(market, span, bids)
     market.rollback(start)
-    played.timed = in_turn(works, repetitions, alone=True)
+    plain = {"numpy": _numpy_work(market, span, bids)} if users <= effort.numpy_users else {}
+    if users <= MANY:
+        played.timed = in_turn(works | plain, repetitions, alone=True)
+    else:
+        played.timed = in_turn(works, repetitions, alone=True) | in_turn(plain, 2)
     return played
 
 
@@ -119,12 +125,12 @@ def _sweeps(market: Market, span: range) -> Callable[[], None]:
     return sweeps
 
 
-def _copies(columns: tuple[NDArray[Any], ...], times: int = 5) -> Callable[[], None]:
-    """Copies of the population's bytes, `times` over, into memory that is there already."""
+def _copies(columns: tuple[NDArray[Any], ...]) -> Callable[[], None]:
+    """COPIES copies of the population's bytes into memory that is there already."""
     targets = [column.copy() for column in columns]
 
     def copies() -> None:
-        for _ in range(times):
+        for _ in range(COPIES):
             for target, column in zip(targets, columns, strict=True):
                 target.view(np.uint8)[...] = column.view(np.uint8)
 
@@ -157,7 +163,7 @@ def overhead(effort: Effort) -> Timed:
 
     work = Work(ticks, lambda: market.rollback(start))
     work.do()
-    return in_turn({FIXED: work}, effort.repetitions, alone=True)[FIXED]
+    return in_turn({"empty": work}, effort.repetitions, alone=True)["empty"]
 
 
 def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Iterator[Figure]:
@@ -167,7 +173,8 @@ def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Ite
     yield Figure("tick_overhead", "a tick with nobody in it", "µs", empty.scaled(1e3), cores=empty.cores)
     played: dict[tuple[int, str], Played] = {}
     for users in sorted({*effort.sizes, *effort.curve}):
-        repetitions = effort.repetitions if users < 1_000_000 else effort.slow_repetitions
+        fast = users <= MANY and users in effort.sizes
+        repetitions = effort.repetitions if fast else effort.slow_repetitions
         for suffix in DENSITIES:
             one = play_market(users, suffix, effort, repetitions, say)
             played[users, suffix] = one
@@ -183,15 +190,15 @@ def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Ite
 def _figures(one: Played) -> Iterator[Figure]:
     timed, name = one.timed, f"{spelled(one.users)}{one.suffix}"
     tick = timed["tick"]
-    who = f"{one.users:,} users" + (", 10 media a day" if one.suffix else "")
-    against = {"bare sweep": tick.seconds / timed["sweep"].seconds}
-    against["copy of the people"] = tick.seconds / one.ticks / (timed["copy"].seconds / 5)
-    faster = {"NumPy version": timed["numpy"].seconds / tick.seconds} if "numpy" in timed else {}
+    who = f"{spelled(one.users)} {'dense' if one.suffix else 'users'}"
+    copied = timed["copy"].seconds / COPIES
+    against = {"sweep": tick.seconds / timed["sweep"].seconds, "copy": tick.seconds / one.ticks / copied}
+    faster = {"NumPy": timed["numpy"].seconds / tick.seconds} if "numpy" in timed else {}
     yield Figure(
         f"opportunities_{name}", f"opportunities, {who}", "1/s", tick.rates(one.opportunities), faster,
         cores=tick.cores,
     )  # fmt: skip
-    yield Figure(f"cost_{name}", f"an opportunity, {who}", "ns", one.ns, against, cores=tick.cores)
+    yield Figure(f"cost_{name}", f"one opportunity, {who}", "ns", one.ns, against, cores=tick.cores)
     if "numpy" in timed:
         yield Figure(
             f"numpy_{name}", f"NumPy version, {who}", "1/s", timed["numpy"].rates(one.opportunities),
@@ -203,7 +210,7 @@ def _figures(one: Played) -> Iterator[Figure]:
             reference=True, cores=timed["sweep"].cores,
         )  # fmt: skip
         yield Figure(
-            f"copy_{name}", f"copy of the people, {who}", "B/s", timed["copy"].rates(5 * one.copied_bytes),
+            f"copy_{name}", f"copy of the bytes, {who}", "B/s", timed["copy"].rates(COPIES * one.copied_bytes),
             reference=True, cores=timed["copy"].cores,
         )  # fmt: skip
 
@@ -211,8 +218,8 @@ def _figures(one: Played) -> Iterator[Figure]:
 def _growth(few: Played, many: Played) -> Figure:
     """Cost of an opportunity at a million users over that at 10,000, repetition by repetition."""
     values = tuple(b / a for a, b in zip(few.ns, many.ns, strict=False))
-    words = "10 media a day" if many.suffix else "default traffic"
-    return Figure(f"growth{many.suffix}", f"cost at 1,000,000 / at 10,000 users, {words}", "×", values)
+    words = "dense" if many.suffix else "users"
+    return Figure(f"growth{many.suffix}", f"one opportunity, 1m : 10k {words}", "×", values)
 
 
 def _point(one: Played, fixed_us: float) -> dict[str, Any]:

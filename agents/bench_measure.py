@@ -30,8 +30,8 @@ class Effort:
     sizes: tuple[int, ...] = (1_000, 10_000, 1_000_000)
     curve: tuple[int, ...] = (3_000, 30_000, 100_000, 300_000)
     repetitions: int = 7
-    slow_repetitions: int = 5
-    busy_ticks: int = 2_000_000
+    slow_repetitions: int = 4
+    busy_ticks: int = 1_000_000
     numpy_users: int = 1_000_000
     store_users: tuple[int, ...] = (10_000, 100_000)
     env_steps: int = 4_800

@@ -61,23 +61,27 @@ def ratios(figure: dict[str, Any]) -> str:
     return ", ".join(f"{_digits(value)} × {name}" for name, value in figure["ratios"].items())
 
 
-def rows(report: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """The table's rows, with their section: name, median, spread, repetitions, ratio, share of a core."""
+def rows(report: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """The table's rows, with their figure: name, median, spread, repetitions, ratio, share of a core."""
     for figure in report["figures"]:
-        name = figure["text"] + (" (reference)" if figure["reference"] else "")
         cores = "" if figure["cores"] is None else f"{figure['cores']:.2f}"
-        yield figure["section"], [
-            name, amount(figure["median"], figure["unit"]), spread(figure), str(figure["repetitions"]),
+        yield figure, [
+            figure["text"], amount(figure["median"], figure["unit"]), spread(figure), str(figure["repetitions"]),
             ratios(figure), cores,
         ]  # fmt: skip
 
 
-HEADER = ("what", "median", "spread", "n", "ratio to reference", "core")
+HEADER = ("what", "median", "spread", "n", "reference", "core")
+LEGEND = (
+    "Dense: 10 media candidates a user a day, not 3. Spread: smallest to largest of n repetitions. Dim (in the "
+    "page, italic): a reference, measured in the same run. Reference: how many times it (for a cost, how many "
+    "times its time). Core: processor time over elapsed time."
+)
 
 
 def disturbed(report: dict[str, Any]) -> str:
     """A sentence if the machine was busy with something else while it was measured, "" if not."""
-    shares = [figure["cores"] for figure in report["figures"] if figure["section"] in ("market", "env")]
+    shares = [f["cores"] for f in report["figures"] if f["section"] in ("market", "env") and f["cores"]]
     low = min(shares, default=1.0)
     if low >= BUSY:
         return ""
@@ -89,20 +93,22 @@ def disturbed(report: dict[str, Any]) -> str:
 
 def show(report: dict[str, Any]) -> None:
     """Prints the table, the aims, and a warning if the machine was busy."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table(title="gaelp bench", title_justify="left")
+    table = Table(title="gaelp bench", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEADER:
-        table.add_column(name, justify="left" if name in ("what", "ratio to reference") else "right")
+        table.add_column(name, justify="left" if name in ("what", "reference") else "right")
     last = ""
-    for section, row in rows(report):
-        if last and section != last:
+    for figure, row in rows(report):
+        if last and figure["section"] != last:
             table.add_section()
-        last = section
-        table.add_row(*row)
+        last = figure["section"]
+        table.add_row(*row, style="dim" if figure["reference"] else None)
     console.print(table)
+    console.print(LEGEND, highlight=False, style="dim")
     for aim in report["aims"]:
         mark = "reached" if aim["met"] else "not reached"
         console.print(f"{mark}: {aim['text']} (measured {_digits_of(aim['measured'])})", highlight=False)

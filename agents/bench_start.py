@@ -63,10 +63,10 @@ def measure_start(effort: Effort, say: Say) -> Iterator[Figure]:
             warm.extend(_timed(_FIRST_TICK, place) for _ in range(2))
     middle_warm = sorted(warm)[len(warm) // 2]
     yield Figure(
-        "compile_cold", "birth of 8,000 and first tick, empty cache", "s", tuple(cold),
+        "compile_cold", "first tick, empty cache", "s", tuple(cold),
         {"filled cache": sorted(cold)[len(cold) // 2] / middle_warm},
     )  # fmt: skip
-    yield Figure("compile_warm", "birth of 8,000 and first tick, filled cache", "s", tuple(warm))
+    yield Figure("compile_warm", "first tick, filled cache", "s", tuple(warm))
 
 
 def _timed(program: str, settings: dict[str, str]) -> float:

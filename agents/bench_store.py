@@ -66,28 +66,29 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     plain = table.bytes / users
     table.close()
     commit, upsert, load, select = (timed[name] for name in ("commit", "upsert", "load", "select"))
-    name, who = spelled(users), f"{users:,} users"
+    name = spelled(users)
+    who = f"{name} users"
     yield Figure(
-        f"commit_{name}", f"commit of {who} and a day's events", "s", tuple(commit.elapsed),
+        f"commit_{name}", f"commit of a day, {who}", "s", tuple(commit.elapsed),
         {"plain upsert": commit.seconds / upsert.seconds}, cores=commit.cores,
     )  # fmt: skip
     yield Figure(
-        f"upsert_{name}", f"plain upsert of 15 columns, {who}", "s", tuple(upsert.elapsed), reference=True,
+        f"upsert_{name}", f"plain upsert, {who}", "s", tuple(upsert.elapsed), reference=True,
         cores=upsert.cores,
     )  # fmt: skip
     yield Figure(
-        f"load_{name}", f"load of {who}, ready to play", "s", tuple(load.elapsed),
+        f"load_{name}", f"load, {who}", "s", tuple(load.elapsed),
         {"plain select": load.seconds / select.seconds}, cores=load.cores,
     )  # fmt: skip
     yield Figure(
-        f"select_{name}", f"plain select of 15 columns, {who}", "s", tuple(select.elapsed), reference=True,
+        f"select_{name}", f"plain select, {who}", "s", tuple(select.elapsed), reference=True,
         cores=select.cores,
     )  # fmt: skip
     yield Figure(
-        f"disk_{name}", f"on disk a user, {who} at birth", "B", (born,), {"plain table": born / plain}
+        f"disk_{name}", f"on disk a user, {who}, at birth", "B", (born,), {"plain table": born / plain}
     )
     yield Figure(
-        f"disk_days_{name}", f"on disk a user, {who} after {repetitions + 1} days, events included", "B",
+        f"disk_days_{name}", f"the same after {repetitions + 1} days", "B",
         (grown,), {"plain table": grown / plain},
     )  # fmt: skip
 

@@ -72,7 +72,9 @@ def evaluate(
         list[str] | None, typer.Argument(help="Folders or files of trained policies, or names of baselines.")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
-    world: Annotated[str, typer.Option(help="World whose last commit is the start.")] = "demo",
+    world: Annotated[
+        str, typer.Option(help="A world, or a stem for all its sub-worlds: where to start.")
+    ] = "demo",
     replicates: ReplicatesOption = 10,
     days: DaysOption = 30,
     run_out_days: Annotated[int, typer.Option(min=0, help="Days without bids that follow.")] = 30,
@@ -85,7 +87,7 @@ def evaluate(
 
     run_evaluation(
         EvaluateOptions(
-            store=store, world=world, policy=policy, replicates=replicates, days=days,
+            store=store, world=world, policy=policy or None, replicates=replicates, days=days,
             run_out_days=run_out_days, seed=seed, out=None if out is None else str(out), json=json,
         )
     )  # fmt: skip

@@ -153,9 +153,7 @@ def _found(
     return found
 
 
-def _publish(
-    result: EvaluationResult, algorithm: str, options: EvaluateOptions, speaker: Speaker
-) -> None:
+def _publish(result: EvaluationResult, algorithm: str, options: EvaluateOptions, speaker: Speaker) -> None:
     report = result.to_json()
     if options.out is not None:
         from agents.report_picture import draw

@@ -58,7 +58,9 @@ def worlds_named(store: str, world: str) -> list[str]:
     there = [line.birth.world for _, line in all_worlds(store)]
     found = [world] if world in there else [name for name in there if name.startswith(f"{world}/")]
     if not found:
-        known = f"its worlds are {', '.join(there)}" if there else "it has no worlds yet; gaelp train begins some"
+        known = (
+            f"its worlds are {', '.join(there)}" if there else "it has no worlds yet; gaelp train begins some"
+        )
         raise WorldNotFound(f"There is no world {world!r} in {store}: {known}.")
     return found
 
@@ -100,7 +102,9 @@ def population_of(config: MarketConfig, commits: Sequence[Commit]) -> dict[str, 
 
 def write_commits(path: Path, commits: Sequence[Commit]) -> None:
     """Keeps private copies in a file, whole or not at all."""
-    arrays: dict[str, Any] = {"worlds": np.array([[commit.world, str(commit.sequence)] for commit in commits])}
+    arrays: dict[str, Any] = {
+        "worlds": np.array([[commit.world, str(commit.sequence)] for commit in commits])
+    }
     for place, commit in enumerate(commits):
         arrays[f"users_{place}"] = commit.users
         arrays[f"record_{place}"] = np.frombuffer(commit.record, np.uint8)

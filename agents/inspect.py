@@ -43,7 +43,9 @@ def inspect_world(url: str, world: str | None = None) -> Report:
     Args:
       url: of the store.
       world: a world's name, a stem such as "demo" or "demo/*" for demo/0, demo/1 …; None for all.
-    Returns: {"store", "worlds": a report for each, "total": all of them together}, JSON-able.
+    Returns: {"store", "worlds": a report for each, "total": all of them together}, JSON-able. Means of
+      scores are over the users in the market, as of each one's last visit; episodes_per_user is over all
+      who were ever born.
     Raises: StoreError; WorldNotFound names the worlds that there are.
     """
     chosen = _chosen(url, world)
@@ -87,26 +89,27 @@ def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
 
 
 def together(reports: Sequence[Report]) -> Report:
-    """Sums the totals of worlds; means are weighted by their active users."""
-    active = sum(report["users"]["active"] for report in reports)
+    """Sums the totals of worlds, at least one; means of scores are weighted by their active users."""
+    users, counts = _summed(reports, "users"), _summed(reports, "counts")
+    ever = users["active"] + users["gone"]
+    means = {
+        name: sum(report["means"][name] * report["users"]["active"] for report in reports)
+        / max(users["active"], 1)
+        for name in ("awareness", "fatigue", "intent")
+    }
     return {
         "worlds": len(reports),
         "episodes_finished": sum(report["episodes_finished"] for report in reports),
-        "users": _summed(reports, "users"),
+        "users": users,
         "stages": _summed(reports, "stages"),
-        "means": {
-            name: sum(report["means"][name] * report["users"]["active"] for report in reports)
-            / max(active, 1)
-            for name in ("awareness", "fatigue", "intent", "episodes_per_user")
-        },
-        "counts": _summed(reports, "counts"),
+        "means": means | {"episodes_per_user": counts["user_episodes"] / max(ever, 1)},
+        "counts": counts,
         "logged": _summed(reports, "logged"),
     }
 
 
 def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
-    names = reports[0][part] if reports else ()
-    return {name: sum(report[part][name] for report in reports) for name in names}
+    return {name: sum(report[part][name] for report in reports) for name in reports[0][part]}
 
 
 @contextmanager
@@ -174,7 +177,7 @@ def _totals(store: Store, info: WorldInfo) -> Report:
             "awareness": _mean(people["awareness"]),
             "fatigue": _mean(fatigue_score(people["fatigue"].astype(np.float64))),
             "intent": _mean(people["intent"]),
-            "episodes_per_user": _mean(people["episodes"]),
+            "episodes_per_user": total["met"] / max(ever, 1),
         },
         "counts": {
             "user_episodes": total["met"],

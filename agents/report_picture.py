@@ -65,7 +65,9 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
         height=0.66,
     )
     axes.axvline(0.0, color=INK, linewidth=0.8)
-    axes.set_yticks(places, [title_of(policy, algorithm) for policy in policies] if named else [""] * len(policies))
+    axes.set_yticks(
+        places, [title_of(policy, algorithm) for policy in policies] if named else [""] * len(policies)
+    )
     axes.invert_yaxis()
     axes.set_title(f"From {article(start['label'])}", loc="left", color=INK)
     axes.set_xlabel(
@@ -76,7 +78,12 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
     for place, profit in zip(places, profits, strict=True):
         room = max(profit["high"], 0.0)
         axes.annotate(
-            whole(profit["mean"]), (room, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK
+            whole(profit["mean"]),
+            (room, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
         )
     axes.margins(x=0.16)
 
@@ -87,10 +94,14 @@ def _curve(axes: Axes, curve: list[list[float]]) -> None:
     axes.set_ylabel("currency, mean of the last 100 episodes")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     if curve:
-        axes.plot([steps for steps, _ in curve], [profit for _, profit in curve], color=CHAMPION, linewidth=1.6)
+        axes.plot(
+            [steps for steps, _ in curve], [profit for _, profit in curve], color=CHAMPION, linewidth=1.6
+        )
         axes.margins(x=0.02)
     else:
-        axes.annotate("no new steps in this run", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
+        axes.annotate(
+            "no new steps in this run", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK
+        )
 
 
 def _people(axes: Axes, population: Json) -> None:
@@ -108,7 +119,12 @@ def _people(axes: Axes, population: Json) -> None:
         axes.bar(places, shares(of), width=0.38, color=color, label=f"{name} training ({of['clock'][:10]})")
         for place, share in zip(places, shares(of), strict=True):
             axes.annotate(
-                f"{share:.2f}", (place, share), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=6.5
+                f"{share:.2f}",
+                (place, share),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=6.5,
             )
     ticks = [k + (0.5 if k >= len(stages) else 0.0) for k in range(len(labels))]
     axes.set_xticks(ticks, labels, rotation=30, ha="right")

@@ -73,7 +73,9 @@ def open_run(options: TrainOptions, settings: Settings, speaker: Speaker) -> Run
     out.mkdir(parents=True, exist_ok=True)
     worlds = [f"{options.world}/{k}" for k in range(options.worlds)]
     standing_before = standing(options.store, worlds)
-    config = config_of_worlds(options.store, worlds, options.config and load_config(options.config))
+    config = config_of_worlds(
+        options.store, worlds, None if options.config is None else load_config(options.config)
+    )
     seeds = dict(zip(worlds, seeds_for("training", options.seed, len(worlds)), strict=True))
     fresh = Manifest(
         algorithm=options.algorithm,
@@ -118,7 +120,11 @@ def _check_same(manifest: Manifest, asked: Manifest, out: Path) -> None:
 
 
 def _tell_people(
-    worlds: list[str], standing_before: dict[str, int], options: TrainOptions, config: MarketConfig, speaker: Speaker
+    worlds: list[str],
+    standing_before: dict[str, int],
+    options: TrainOptions,
+    config: MarketConfig,
+    speaker: Speaker,
 ) -> None:
     there, new = len(standing_before), len(worlds) - len(standing_before)
     if there:
@@ -131,7 +137,9 @@ def _tell_people(
 def _tell_distance(manifest: Manifest, broken: bool, now: dict[str, int], speaker: Speaker) -> None:
     if not manifest.checkpoints:
         if broken:
-            speaker.say("The last run in this folder was broken off before its first checkpoint: a new policy begins.")
+            speaker.say(
+                "The last run in this folder was broken off before its first checkpoint: a new policy begins."
+            )
         return
     last = manifest.checkpoints[-1]
     apart = manifest.distance(now)
@@ -158,7 +166,9 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
         last = manifest.checkpoints[-1]
         normalized = VecNormalize.load(str(out / last.statistics), envs)
         normalized.training = True
-        return normalized, kind.load(out / last.policy, env=normalized, tensorboard_log=tensorboard, device="cpu")
+        return normalized, kind.load(
+            out / last.policy, env=normalized, tensorboard_log=tensorboard, device="cpu"
+        )
     arguments: dict[str, Any] = dict(settings.arguments)
     rate = float(arguments["learning_rate"])
     if settings.anneal:

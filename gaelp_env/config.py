@@ -332,9 +332,7 @@ class Conversion(_Part):
 class Budget(_Part):
     """What may be spent."""
 
-    per_episode: float = _field(
-        350.0, "currency", "assumed", "spend allowed in an episode", ge=0.0, le=9e9
-    )
+    per_episode: float = _field(350.0, "currency", "assumed", "spend allowed in an episode", ge=0.0, le=9e9)
 
 
 class MarketConfig(_Part):

@@ -91,7 +91,9 @@ def constants_of(config: MarketConfig) -> Constants:
         fatigue_exponent=response.fatigue_exponent,
         intent_half_life_h=24.0 * response.intent_half_life_d,
         intent_per_visit=response.intent_per_visit,
-        quality=np.array((*response.creative_quality, *([response.creative_quality[-1]] * MAX_TOUCHES))[:MAX_TOUCHES]),
+        quality=np.array(
+            (response.creative_quality + response.creative_quality[-1:] * MAX_TOUCHES)[:MAX_TOUCHES]
+        ),
         forward_base=np.array(journey.forward_base, np.float64),
         awareness_push=journey.awareness_push,
         visit_push=journey.visit_push,
@@ -153,7 +155,8 @@ def price_levels(name: str) -> Floats:
     span = published.IPINYOU_LOG_PRICE[1] * (NormalDist().inv_cdf(high) - NormalDist().inv_cdf(low))
     log_ratio = np.log(ratio)
     power = span / (log_ratio.max() - log_ratio.min())
-    return np.exp(-power * (log_ratio - log_ratio.mean()))
+    level: Floats = np.exp(-power * (log_ratio - log_ratio.mean()))
+    return level
 
 
 def click_weights(name: str) -> Floats:
@@ -161,7 +164,8 @@ def click_weights(name: str) -> Floats:
     if name == "flat":
         return np.ones(24)
     rate, share = np.array(published.IPINYOU_CTR_BY_HOUR), np.array(published.IPINYOU_WON_SHARE_BY_HOUR)
-    return rate * share.sum() / float((rate * share).sum())
+    weight: Floats = rate * share.sum() / float((rate * share).sum())
+    return weight
 
 
 class Season(NamedTuple):
@@ -195,8 +199,6 @@ def epoch_of(config: MarketConfig) -> np.datetime64:
     return np.datetime64(config.clock.epoch, "us")
 
 
-
-
 class Levels(NamedTuple):
     """The scales of the channels, `[K]`."""
 
@@ -224,9 +226,11 @@ def price_log_levels(record: Any, config: MarketConfig) -> Floats:
     and 0 on an owned channel. What an exchange gives as guidance."""
     season = season_of(config)
     hour = season.hour_of_week(config.clock.tick_h * int(record["tick"])) % 24
-    return levels_of(config).moves * (season.log_price[hour] + record["pressure"])
+    log_level: Floats = levels_of(config).moves * (season.log_price[hour] + record["pressure"])
+    return log_level
 
 
 def median_prices(record: Any, config: MarketConfig) -> Floats:
     """The median of rivals' highest price in the coming tick, `[K]` CPM."""
-    return levels_of(config).reference * np.exp(price_log_levels(record, config))
+    median: Floats = levels_of(config).reference * np.exp(price_log_levels(record, config))
+    return median

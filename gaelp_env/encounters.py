@@ -171,7 +171,9 @@ def buy_slot(c, m, channel, number, j, moment_h):  # type: ignore[no-untyped-def
         if u_price > m.beats_rivals[channel]:
             return -1, u_view
         return micro(c.send_cost_cpm[channel]), u_view
-    if not wins(u_price, u_has_floor, u_floor, m.beats_rivals[channel], m.beats_floor[channel], c.floor_share):
+    if not wins(
+        u_price, u_has_floor, u_floor, m.beats_rivals[channel], m.beats_floor[channel], c.floor_share
+    ):
         return -1, u_view
     if c.rule[channel] == FIRST:
         return micro(m.bid_cpm[channel]), u_view
@@ -183,7 +185,9 @@ def buy_slot(c, m, channel, number, j, moment_h):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def meet(constants, moment, table, hot, cold, changed, index, candidates, count, counts, sums, touches, won, decided):  # type: ignore[no-untyped-def]
+def meet(  # type: ignore[no-untyped-def]
+    constants, moment, table, hot, cold, changed, index, candidates, count, counts, sums, touches, won, decided
+):  # fmt: skip
     """Meets the users who arrive, one after the other, each at all their moments.
 
     Args:
@@ -206,13 +210,12 @@ def meet(constants, moment, table, hot, cold, changed, index, candidates, count,
     for k in range(count):
         if k + AHEAD < count:
             ahead = np.uint64(index[k + AHEAD])
-            prefetch(hot_at + ahead * hot_bytes)
-            prefetch(cold_at + ahead * cold_bytes)
-            prefetch(cold_at + ahead * cold_bytes + np.uint64(64))
+            prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
+            prefetch(cold_at + ahead * cold_bytes)  # type: ignore[call-arg]
+            prefetch(cold_at + ahead * cold_bytes + np.uint64(64))  # type: ignore[call-arg]
         i = index[k]
         row, rest = hot[i], cold[i]
         n = candidates[k]
-        ledger.candidates += n
         for j in range(n):
             u, luck[j, 0], luck[j, 1], luck[j, 2] = uniforms(m.key, row.number, m.tick, CANDIDATE, j)
             at_h[j] = m.start_h + c.tick_h * u
@@ -223,6 +226,7 @@ def meet(constants, moment, table, hot, cold, changed, index, candidates, count,
             j, now_h = which[place], at_h[place]
             if row.leaves_h <= now_h:
                 break
+            ledger.candidates += 1
             u_kind, u_real, u_winnable = luck[j, 0], luck[j, 1], luck[j, 2]
             if not tallied:
                 tally(row, -1, total)
@@ -286,6 +290,40 @@ def meet(constants, moment, table, hot, cold, changed, index, candidates, count,
     return n_won, n_touch, n_decided
 
 
+@njit(inline="always")
+def note_order(rest, due_h, value):  # type: ignore[no-untyped-def]
+    """Writes an order into the user's short list of last orders, the oldest giving way."""
+    filled = rest.ring_orders
+    if filled == RING_ORDERS:
+        for k in range(RING_ORDERS - 1):
+            rest.order_minute[k] = rest.order_minute[k + 1]
+            rest.order_paid[k] = rest.order_paid[k + 1]
+        filled = RING_ORDERS - 1
+    rest.order_minute[filled] = int(due_h * 60.0)
+    rest.order_paid[filled] = value
+    rest.ring_orders = filled + 1
+
+
+@njit(inline="always")
+def settle_one(c, m, row, rest, due_h, decided_h, value, order, ledger):  # type: ignore[no-untyped-def]
+    """One order falls due: it is attributed and booked, and its buyer is satiated."""
+    channel = last_click(rest.last_click_h, rest.last_click_channel, decided_h, c.window_h)
+    revenue = int(value * MICRO + 0.5)
+    margin = int(value * c.margin * MICRO + 0.5)
+    order.number, order.tick, order.value_micro, order.margin_micro = row.number, m.tick, revenue, margin
+    order.attributed_channel, order.episode = channel, m.episode
+    note_order(rest, due_h, value)
+    rest.conversions += 1
+    ledger.conversions += 1
+    ledger.revenue_micro += revenue
+    ledger.value_micro += margin
+    if channel >= 0:
+        ledger.attributed += 1
+        ledger.attributed_micro += margin
+        row.flags |= BOUGHT
+    enter(c, m.key, row, CONVERTED, due_h)
+
+
 @njit(cache=True, nogil=True)
 def settle(constants, moment, hot, cold, changed, pending, count, until_h, counts, sums, orders, order_h):  # type: ignore[no-untyped-def]
     """Lets the orders fall due that are due before `until_h`.
@@ -307,40 +345,13 @@ def settle(constants, moment, hot, cold, changed, pending, count, until_h, count
             continue
         if not row.flags & GONE:
             tally(row, -1, total)
-        channel = last_click(rest.last_click_h, rest.last_click_channel, rest.decided_h, c.window_h)
-        revenue = int(np.float64(rest.order_value) * MICRO + 0.5)
-        margin = int(np.float64(rest.order_value) * c.margin * MICRO + 0.5)
-        order = orders[due]
-        order.number, order.tick, order.value_micro, order.margin_micro = row.number, m.tick, revenue, margin
-        order.attributed_channel, order.episode = channel, m.episode
         order_h[due, 0], order_h[due, 1] = row.due_h, rest.decided_h
+        settle_one(
+            c, m, row, rest, row.due_h, rest.decided_h, np.float64(rest.order_value), orders[due], ledger
+        )
         due += 1
-        note_order(rest, row.due_h)
-        rest.conversions += 1
-        ledger.conversions += 1
-        ledger.revenue_micro += revenue
-        ledger.value_micro += margin
-        if channel >= 0:
-            ledger.attributed += 1
-            ledger.attributed_micro += margin
-            row.flags |= BOUGHT
-        enter(c, m.key, row, CONVERTED, row.due_h)
         row.due_h = -1.0
         if not row.flags & GONE:
             tally(row, 1, total)
         changed[i] = 1
     return stay, due
-
-
-@njit(inline="always")
-def note_order(rest, due_h):  # type: ignore[no-untyped-def]
-    """Writes an order into the user's short list of last orders, the oldest giving way."""
-    filled = rest.ring_orders
-    if filled == RING_ORDERS:
-        for k in range(RING_ORDERS - 1):
-            rest.order_minute[k] = rest.order_minute[k + 1]
-            rest.order_paid[k] = rest.order_paid[k + 1]
-        filled = RING_ORDERS - 1
-    rest.order_minute[filled] = int(due_h * 60.0)
-    rest.order_paid[filled] = rest.order_value
-    rest.ring_orders = filled + 1

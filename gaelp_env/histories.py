@@ -88,8 +88,8 @@ def touch_histories(rows: NDArray[Any], epoch: np.datetime64, channels: tuple[st
     ]
     lengths = np.array([len(text) for text in texts])
     tails = np.zeros((len(texts), lengths.max()), np.uint8)
-    for tail, text in zip(tails, texts, strict=True):
-        tail[: len(text)] = np.frombuffer(text, np.uint8)
+    for tail, end in zip(tails, texts, strict=True):
+        tail[: len(end)] = np.frombuffer(end, np.uint8)
     start = np.frombuffer(b'{"at":"', np.uint8)
     ring = rows["ring_minute"].shape[1]
     shown = int(np.minimum(rows["touches"], ring).sum())

@@ -27,7 +27,9 @@ _TIME = (
     "click_level",
 )  # fmt: skip
 _BUDGET = ("budget_left", "spent_against_time", "spend_last_tick")
-_CHANNEL = ("price_guidance", "bid", "win_rate", "win_rate_day", "price_day", "frequency_day", "click_rate_day")
+_CHANNEL = (
+    "price_guidance", "bid", "win_rate", "win_rate_day", "price_day", "frequency_day", "click_rate_day",
+)  # fmt: skip
 _AUDIENCE = (
     "reached_share", "clicked_share", "bought_share", "ads_a_reached_user", "attributed_orders_day",
     "cost_share_day",
@@ -69,7 +71,8 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
 
     Entries (all in [-1, 1]): levels are logs over the season's range; rates and shares are as they
     are; unbounded ratios x come as x / (1 + x). `price_guidance` is the median of rivals' highest price
-    in the coming tick, on the scale of the action (0: the reference, 1: the highest bid). `_day` are trailing sums with a half-life of a day.
+    in the coming tick on the scale of the action (0: the reference, 1: the highest bid). `_day` are
+    trailing sums with a half-life of a day.
 
     Args:
       record: the market record (RECORD), before the tick that is to be decided.
@@ -90,11 +93,13 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
     ]  # fmt: skip
     budget = max(config.budget.per_episode, 1e-9)
     spent = int(record["spent_micro"]) / MICRO / budget
-    entries += [1.0 - spent, spent - progress, int(record["last"]["spend_micro"].sum()) / MICRO / budget * 10.0]
+    spent_last = int(record["last"]["spend_micro"].sum()) / MICRO / budget
+    entries += [1.0 - spent, spent - progress, 10.0 * spent_last]
     parts = [np.array(entries), _channels(record, config).ravel(), _audience(record)]
     if observe == "full":
         parts.append(_hidden(record))
-    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+    entries_32: NDArray[np.float32] = np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+    return entries_32
 
 
 def _channels(record: Any, config: MarketConfig) -> NDArray[np.float64]:

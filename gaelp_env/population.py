@@ -126,6 +126,19 @@ class Population:
         """Bytes a user takes in memory: record, sweep columns and the mark of change."""
         return HOT.itemsize + COLD.itemsize + 4 + 4 + 1
 
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """All columns, live: hot, cold, number, rate, changed."""
+        return self.hot, self.cold, self.number, self.rate, self.changed
+
+    def put(self, columns: tuple[NDArray[Any], ...]) -> None:
+        """Replaces everybody by rows as `columns` gave them, each of the same length."""
+        size = len(columns[0])
+        if size > len(self.hot):
+            self._allocate(size)
+        for column, rows in zip(self.columns(), columns, strict=True):
+            column[:size] = rows
+        self.size = size
+
     def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
         return _octets(self.hot), _octets(self.cold), _octets(self.changed)
@@ -144,10 +157,9 @@ class Population:
         """Adds newborn users `[K]` of USER at the end and marks them changed."""
         need = self.size + len(users)
         if need > len(self.hot):
-            old = (self.hot, self.cold, self.number, self.rate, self.changed)
+            old = self.columns()
             self._allocate(need + need // 4)
-            fresh = (self.hot, self.cold, self.number, self.rate, self.changed)
-            for before, after in zip(old, fresh, strict=True):
+            for before, after in zip(old, self.columns(), strict=True):
                 after[: self.size] = before[: self.size]
         place = slice(self.size, need)
         self._write(place, users)
@@ -166,7 +178,7 @@ class Population:
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drops the rows where `mask` `[size]` is false."""
         count = int(mask.sum())
-        for column in (self.hot, self.cold, self.number, self.rate, self.changed):
+        for column in self.columns():
             column[:count] = column[: self.size][mask]
         self.size = count
 

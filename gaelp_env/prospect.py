@@ -80,9 +80,10 @@ def value_of_visit(c, table, stage, awareness, intent, propensity):  # type: ign
     if moves > 0.0:
         goes_on += moves * (prospect(table, stage + 1, awareness, after) - goes_on)
     margin = c.order_value * c.margin
-    return buys * (margin + propensity * prospect(table, CONVERTED, awareness, after)) + (
-        1.0 - buys
-    ) * propensity * goes_on
+    return (
+        buys * (margin + propensity * prospect(table, CONVERTED, awareness, after))
+        + (1.0 - buys) * propensity * goes_on
+    )
 
 
 @njit(cache=True)

@@ -38,10 +38,12 @@ class World(Play):
       names: of the people.
     """
 
+    _base: int | None  # chance key from which the next replicates are derived
+
     def __init__(self, place: Place, terms: Terms, config: MarketConfig | None) -> None:
         """As `open`, with the arguments in order."""
         self._pinned: Snapshot | None = None
-        self._replicate = self._base = 0
+        self._replicate, self._base = 0, None
         super().__init__(place, terms, config)
 
     @classmethod
@@ -122,7 +124,8 @@ class World(Play):
         """Commits the birth of a world, with the people of `market`, and keeps the lease."""
         try:
             self._place.open()
-            self._place.hold(self._birth_of(self._place.name, market.config, parent), None)
+            self.birth = self._birth_of(self.name, market.config, parent)
+            self._place.hold(self.birth, None)
             self._outbox.pack_birth(self.name, market, self.names)
             self._place.commit(self._outbox.batches)
         except BaseException:
@@ -158,7 +161,7 @@ class World(Play):
         self._begin("")
 
     def _reset_writing(self, seed: int | None) -> None:
-        if self.market is None:
+        if self.market is None or not self._place.held:
             self._read()
         elif seed is None:
             self._end_open()
@@ -178,24 +181,30 @@ class World(Play):
         if self._pinned is None or self.terms.pin == "latest":
             self._pinned = self._place.read_only()
         self._restore(self._pinned)
-        if seed is None and self._replicate == 0:
-            self._base = int(self.playing().record["key"])
-        elif seed is not None:
+        if seed is not None:
             self._rekey(seed)
             self._replicate, self._base = 0, int(self.playing().record["key"])
             return
+        if self._base is None:
+            self._base = int(self.playing().record["key"])
         self._rekey(key_of("replicate", self._base, self._replicate))
         self._replicate += 1
 
     def _read(self) -> None:
-        """Reads the world, if there is one; else makes ready for its birth."""
+        """Reads the world, if there is one; else makes ready for its birth.
+
+        Until the lease is held others may write, so every reset looks again.
+        """
         config = self._given or MarketConfig()
         try:
             if self._place.wildcard:
                 snapshot = self._place.take_free(lambda name: self._birth_of(name, config, ""))
             else:
                 snapshot = self._place.read()
-            if snapshot is not None:
+            if self.market is not None and (snapshot is None or snapshot.sequence == self.sequence):
+                self.rollback()
+            elif snapshot is not None:
+                self._forget()
                 self._restore(snapshot)
             else:
                 self.birth, self.sequence = self._birth_of(self.name, config, ""), UNBORN
@@ -259,7 +268,7 @@ class World(Play):
         """Lets an order of a user fall due now; one tick passes.
 
         Args:
-          value: of the order, currency units, >= 0.
+          value: of the order, currency units, > 0.
         Returns: the user right after the order, as `get_or_create_user`.
         """
         return world_people.convert(self, user_id, value)

@@ -94,7 +94,7 @@ def touch(world: World, user_id: str, channel: str, clicked: bool) -> dict[str, 
     with world.whole():
         market.meet(number)
         row = market.touch(number, place, clicked=bool(clicked))
-        world.log.note(Touched(np.array([row], TOUCH)), np.zeros(0, CONVERSION))
+        world.log.note(Touched(row), np.zeros(0, CONVERSION))
         after = described(world, market, number)
     world.pass_tick()
     return after
@@ -102,14 +102,14 @@ def touch(world: World, user_id: str, channel: str, clicked: bool) -> dict[str, 
 
 def convert(world: World, user_id: str, value: float) -> dict[str, Any]:
     """See World.record_conversion."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"The value of a conversion is a finite amount of at least 0, and not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ValueError(f"The value of a conversion is a finite amount above 0, and not {value!r}.")
     market = world.ready()
     number = _living(world, market, user_id)
     with world.whole():
         market.meet(number)
         row = market.convert(number, float(value))
-        world.log.note(Touched(np.zeros(0, TOUCH)), np.array([row], CONVERSION))
+        world.log.note(Touched(np.zeros(0, TOUCH)), row)
         after = described(world, market, number)
     world.pass_tick()
     return after

@@ -55,6 +55,11 @@ class Place:
         return self._private
 
     @property
+    def held(self) -> bool:
+        """Whether the right to write is ours."""
+        return self.lease is not None
+
+    @property
     def wildcard(self) -> bool:
         """Whether the world is yet to be found: the first free "stem/0", "stem/1" …"""
         return self.name.endswith("/*")

@@ -10,6 +10,7 @@ and the worlds persist, so the run ends by closing them, which commits the last 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections import deque
 from typing import Any
@@ -19,12 +20,13 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
-from torch.distributions.normal import Normal
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env-id", default="gaelp_env:AdMarket-v0")
     parser.add_argument("--store", default="sqlite:///cleanrl.db")
     parser.add_argument("--world", default="demo")
@@ -83,16 +85,20 @@ class Agent(nn.Module):
 
     def value(self, seen: torch.Tensor) -> torch.Tensor:
         """The value of observations `[B, N]`: `[B]`."""
-        return self.critic(seen).flatten()
+        value: torch.Tensor = self.critic(seen).flatten()
+        return value
 
     def act(
         self, seen: torch.Tensor, action: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """An action for each observation, its log probability, and the entropy."""
-        mean = self.actor_mean(seen)
-        normal = Normal(mean, self.actor_log_std.exp().expand_as(mean))
-        action = normal.sample() if action is None else action
-        return action, normal.log_prob(action).sum(1), normal.entropy().sum(1)
+        mean, log_std = self.actor_mean(seen), self.actor_log_std
+        if action is None:
+            action = mean + log_std.exp() * torch.randn_like(mean)
+        half_log_2pi = 0.5 * math.log(2.0 * math.pi)
+        log_prob = -0.5 * ((action - mean) / log_std.exp()) ** 2 - log_std - half_log_2pi
+        entropy = (0.5 + half_log_2pi + log_std).expand_as(mean)
+        return action, log_prob.sum(1), entropy.sum(1)
 
 
 def main(arguments: list[str] | None = None) -> float:
@@ -101,8 +107,8 @@ def main(arguments: list[str] | None = None) -> float:
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     envs = make_envs(args)
-    outputs = int(np.prod(envs.single_action_space.shape))
-    inputs = int(np.prod(envs.single_observation_space.shape))
+    inputs = math.prod(envs.single_observation_space.shape or ())
+    outputs = math.prod(envs.single_action_space.shape or ())
     agent = Agent(inputs, outputs, args.log_std)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
 
@@ -166,7 +172,9 @@ def main(arguments: list[str] | None = None) -> float:
 
         if returns and (update % 10 == 0 or update == updates):
             speed = update * batch / (time.monotonic() - began)
-            print(f"step {update * batch:,}: accrued profit of an episode {np.mean(returns):,.1f}, {speed:,.0f} steps/s")
+            print(
+                f"step {update * batch:,}: accrued profit of an episode {np.mean(returns):,.1f}, {speed:,.0f} steps/s"
+            )
     envs.close()
     return float(np.mean(returns)) if returns else float("nan")
 

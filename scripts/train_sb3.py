@@ -8,6 +8,8 @@ Run it again, and it meets the same people, later in their lives.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -16,7 +18,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 def main(arguments: list[str] | None = None) -> None:
     """Trains, saves the policy, and shows a day of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env", default="gaelp_env:AdMarket-v0")
     parser.add_argument("--store", default="sqlite:///my.db")
     parser.add_argument("--steps", type=int, default=50_000)
@@ -43,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         verbose=1,
     )
     model.learn(args.steps)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
     model.save(f"{args.out}/policy")
     envs.save(f"{args.out}/vecnormalize.pkl")
     # Closing ends the open day and commits it: without it the people would not remember the last days.
@@ -51,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Reading plays on privately: these days change nobody.
     watched = {"store": args.store, "world": "demo/0", "mode": "read"}
     reading = make_vec_env(args.env, n_envs=1, env_kwargs=watched)
-    observation = reading.reset()
+    observation: Any = reading.reset()
     spend = orders = 0.0
     over = False
     while not over:

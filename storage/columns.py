@@ -55,10 +55,8 @@ def stored(name: str, kind: str, values: Any) -> list[Any]:
         if values.ndim != 1 or not (values.dtype.kind in "iub" or _KIND_OF.get(values.dtype.kind) == kind):
             _refuse(name, kind, values.dtype if values.ndim == 1 else f"shape {values.shape}")
         return _ARRAYS[kind](name, values)
-    values = list(values)
-    if _is_plain(kind, values):
-        return values
-    return [stored_scalar(name, kind, value) for value in values]
+    listed: list[Any] = list(values)
+    return listed if _is_plain(kind, listed) else [stored_scalar(name, kind, value) for value in listed]
 
 
 def _is_plain(kind: str, values: list[Any]) -> bool:

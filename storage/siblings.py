@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary, finalize
 
 from storage import filelock
 from storage.base import WorldBusy, WorldInfo
-from storage.family import has_world, sibling_path, siblings_of, writing_locks
+from storage.family import has_world, other_home, sibling_path, siblings_of, writing_locks
 from storage.names import checked_world
 from storage.shared import open_store
 from storage.urls import Address, read_url, sqlite_url
@@ -92,12 +92,23 @@ def claim(url: str, world: str) -> SubWorld | None:
         if locks is None:
             # The file was free when it was looked at; a new world may still be born beside it.
             continue
-        found = SubWorld(home, world)
-        for path in locks:
-            finalize(found, filelock.forget, path, os.getpid()).atexit = False
-        if place_of(url, world, write=True) == home and not _is_held(home, world):
-            return _claimed.setdefault(key, found) if key not in _claimed else None
+        # Nobody else can give birth to it now; whether somebody has, or holds it here, is settled.
+        if _is_held(home, world) or other_home(read_url(home).name, world) is not None:
+            _drop(locks)
+            continue
+        return _kept(key, SubWorld(home, world), locks)
     return None
+
+
+def _kept(key: tuple[str, str, str], found: SubWorld, locks: list[str]) -> SubWorld | None:
+    for path in locks:
+        finalize(found, filelock.forget, path, os.getpid()).atexit = False
+    return found if _claimed.setdefault(key, found) is found else None
+
+
+def _drop(locks: list[str]) -> None:
+    for path in locks:
+        filelock.drop(path)
 
 
 def _claimed_in_memory(url: str, address: Address, world: str) -> SubWorld | None:
@@ -106,8 +117,7 @@ def _claimed_in_memory(url: str, address: Address, world: str) -> SubWorld | Non
     key = (address.scheme, address.name, world)
     if key in _claimed or _is_held(url, world):
         return None
-    found = SubWorld(url, world)
-    return found if _claimed.setdefault(key, found) is found else None
+    return _kept(key, SubWorld(url, world), [])
 
 
 def _taken(path: str, world: str) -> list[str] | None:
@@ -119,8 +129,7 @@ def _taken(path: str, world: str) -> list[str] | None:
         try:
             filelock.take(lock)
         except WorldBusy:
-            for held in taken:
-                filelock.drop(held)
+            _drop(taken)
             return None
         taken.append(lock)
     return taken

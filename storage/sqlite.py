@@ -128,7 +128,7 @@ class SqlitePlace:
         holder = living_holder(connection, birth.world, shard, wall)
         if holder:
             raise refusals.busy(birth.world, shard, holder)
-        if last is not None and last != expected:
+        if expected is not None and last is not None and last != expected:
             raise refusals.moved(birth.world, shard, last, expected)
         if expected is None:
             _reserve(connection, birth, shard)

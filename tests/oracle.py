@@ -219,6 +219,7 @@ class OracleMarket:
         days = traffic_level(people.traffic, people.weekdays, now.weekday(), now.hour) * self.tick_h / 24
         for at_h, _number, j, user, luck in self._candidates(days):
             if at_h < user.leaves_h:
+                self.out.counts["candidates"] += 1
                 self._meet(user, at_h, j, luck)
         for user in self.living():
             if user.due_h is not None and user.due_h < (self.tick + 1) * self.tick_h:
@@ -242,7 +243,6 @@ class OracleMarket:
         found = []
         for user in self.living():
             count = poisson(draw(self.key, user.number, self.tick, ARRIVE)[0], user.rate * days)
-            self.out.counts["candidates"] += count
             for j in range(count):
                 u, *luck = draw(self.key, user.number, self.tick, CANDIDATE, j)
                 found.append(((self.tick + u) * self.tick_h, user.number, j, user, luck))

@@ -239,19 +239,36 @@ class TestPassing:
         from agents.train import TrainOptions
 
         line = (
-            "train --store sqlite:///a.db --world w --config tiny --algorithm sac --steps 7 --worlds 2 --seed 3 "
-            "--out o --vec subproc --no-evaluate --replicates 4 --days 5 --no-resume --quiet --json"
+            "train --store sqlite:///a.db --world w --config tiny --algorithm sac --steps 7 --worlds 2 "
+            "--seed 3 --out o --vec subproc --no-evaluate --replicates 4 --days 5 --no-resume --quiet --json"
         )
         assert main(line.split()) == 0
         assert asked == [
             TrainOptions(
-                store="sqlite:///a.db", world="w", config="tiny", algorithm="sac", steps=7, worlds=2, seed=3,
-                out="o", vec="subproc", evaluate=False, replicates=4, days=5, resume=False, quiet=True, json=True,
+                store="sqlite:///a.db", world="w", config="tiny", algorithm="sac", steps=7, worlds=2,
+                seed=3, out="o", vec="subproc", evaluate=False, replicates=4, days=5, resume=False,
+                quiet=True, json=True,
+            )
+        ]  # fmt: skip
+
+    def test_evaluate(self, asked: list[Any]) -> None:
+        from agents.evaluate import EvaluateOptions
+
+        line = (
+            "evaluate runs/a never-bid --store sqlite:///a.db --world w --replicates 4 --days 5 "
+            "--run-out-days 0 --seed 3 --out o --json"
+        )
+        assert main(line.split()) == 0
+        assert asked == [
+            EvaluateOptions(
+                store="sqlite:///a.db", world="w", policy=["runs/a", "never-bid"], replicates=4, days=5,
+                run_out_days=0, seed=3, out="o", json=True,
             )
         ]  # fmt: skip
 
     def test_bench(self, asked: list[Any]) -> None:
-        assert main("bench --quick --only env --only ppo --out o --write-docs d.md --json".split()) == 0
+        line = "bench --quick --only env --only ppo --out o --write-docs d.md --json"
+        assert main(line.split()) == 0
         (options,) = asked
         assert (options.quick, tuple(options.only), options.json) == (True, ("env", "ppo"), True)
         assert (Path(options.out), Path(options.write_docs)) == (Path("o"), Path("d.md"))

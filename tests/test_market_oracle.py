@@ -10,45 +10,11 @@ import pytest
 from gaelp_env.config import MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.population import BOUGHT, CLICKED, GONE, KNOWN, REACHED, RING, RING_ORDERS
+from tests.markets import bids_of, busy_world, reference_cpm
 from tests.oracle import BY_CHANNEL, COUNTS, OracleMarket, Tick, User
 
 TICKS, EPISODE = 200, 40
 MONEY = {"spend_micro", "decided_micro", "revenue_micro", "value_micro", "attributed_micro", "accrued_micro"}
-
-
-def busy_world(**budget: float) -> MarketConfig:
-    """A small world where everything happens often: visits, orders, clocks, leavers, floors, wear."""
-    return MarketConfig.model_validate(
-        {
-            "clock": {"tick_minutes": 60.0},
-            "people": {"users": 150, "stay_days": 5.0, "media_per_day": 30.0, "visits_per_day": 4.0},
-            "channels": {
-                "search": {"rule": "second", "share": 0.15, "reference_cpm": 20.0, "winnable": 0.8,
-                           "audience": [0.3, 0.4, 0.6, 0.8, 0.2], "click_rate": [0.05, 0.1, 0.2, 0.3, 0.1],
-                           "forward_push": 0.5, "awareness_gain": 0.02},
-                "social": {"rule": "first", "share": 0.3, "reference_cpm": 6.0, "awareness_gain": 0.06,
-                           "click_rate": [0.05] * 5},
-                "display": {"rule": "second", "share": 0.25, "reference_cpm": 2.5, "view_rate": 0.6,
-                            "click_rate": [0.02, 0.03, 0.05, 0.05, 0.01]},
-                "video": {"rule": "first", "share": 0.12, "reference_cpm": 10.0, "awareness_gain": 0.1},
-                "email": {"rule": "owned", "share": 0.18, "reference_cpm": 1.0, "send_cost_cpm": 0.5,
-                          "known_only": True, "view_rate": 0.5, "click_rate": [0.1] * 5},
-            },
-            "response": {"awareness_half_life_d": 3.0, "fatigue_half_life_d": 1.0, "intent_half_life_d": 0.7,
-                         "creative_quality": [1.0, 0.8, 0.9, 0.5]},
-            "journey": {"backward_half_life_d": [0.7, 0.5, 0.2, 0.4], "forward_base": [-1.5, -2.0, -2.0]},
-            "conversion": {"visit_rate": [0.1, 0.2, 0.4, 0.6, 0.2], "buy_rate": [0.03, 0.06, 0.2, 0.4, 0.05],
-                           "delay_means_h": [0.25, 5.0, 40.0], "attribution_window_d": 0.5},
-            "budget": budget or {"per_episode": 1000.0},
-        }
-    )  # fmt: skip
-
-
-def bids_of(seed: int, tick: int, reference: np.ndarray) -> np.ndarray:
-    """Bids that vary from tick to tick, from a tenth to ten times the reference, often none."""
-    rng = np.random.default_rng([seed, tick])
-    bids = reference * 10.0 ** rng.uniform(-1.0, 1.0, 5)
-    return np.where(rng.random(5) < 0.25, 0.0, bids)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +28,6 @@ def bids_of(seed: int, tick: int, reference: np.ndarray) -> np.ndarray:
 )
 def test_the_kernel_and_the_plain_market_tell_the_same_story(seed: int, config: MarketConfig) -> None:
     market, oracle = Market.born(config, seed), OracleMarket(config, seed)
-    reference = np.array([channel.reference_cpm for channel in config.channels.in_order()])
     stops = touches = orders = births = 0
     for t in range(TICKS):
         if t % EPISODE == 0:
@@ -70,7 +35,7 @@ def test_the_kernel_and_the_plain_market_tell_the_same_story(seed: int, config: 
                 market.end_episode(), oracle.end_episode()
                 market.take_changes()
             market.begin_episode(), oracle.begin_episode()
-        bids = bids_of(seed, t, reference)
+        bids = bids_of(seed, t, reference_cpm(config))
         ours, theirs = market.advance(bids), oracle.advance(bids.tolist())
         same_ledger(t, ours.ledger, theirs)
         same_touches(t, ours.touchpoints, theirs, market._epoch)

@@ -45,7 +45,8 @@ def test_the_full_view_begins_with_the_advertisers() -> None:
     record, count = played(30).record, len(names("advertiser"))
     assert names("full")[:count] == names("advertiser")
     hidden = set(names("full")[count:])
-    assert hidden == {"mean_awareness", "mean_fatigue", "mean_intent", *(f"share_{s.lower()}" for s in STAGES)}
+    shares = {f"share_{stage.lower()}" for stage in STAGES}
+    assert hidden == {"mean_awareness", "mean_fatigue", "mean_intent"} | shares
     alike = observe_market(record, CONFIG, "advertiser") == observe_market(record, CONFIG, "full")[:count]
     assert alike.all()
 
@@ -135,7 +136,7 @@ def test_bounds_hold_for_counters_of_any_size(raw: bytes) -> None:
 
 
 def test_an_unknown_observation_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="no observation 'all'.*advertiser, full"):
+    with pytest.raises(ValueError, match=r"no observation 'all'.*advertiser, full"):
         names("all")
     with pytest.raises(ValueError, match="no observation"):
         observe_market(np.zeros((), RECORD), CONFIG, "all")

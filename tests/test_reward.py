@@ -53,5 +53,5 @@ def test_a_unit_spent_costs_a_unit_of_every_profit(value: int, accrued: int, own
 
 
 def test_an_unknown_reward_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="no reward 'roi'.*profit, accrued_profit"):
+    with pytest.raises(ValueError, match=r"no reward 'roi'.*profit, accrued_profit"):
         reward_named("roi")

@@ -10,6 +10,7 @@ import pytest
 
 from gaelp_env.config_load import ConfigError, load_config
 from gaelp_env.world import World
+from gaelp_env.world_log import TOUCH_LOGS
 from storage import StoreFull, WorldExists, open_store
 from tests.worlds import SMALL, STORES, TICKS, new_url, plan, play, played, state, step
 
@@ -432,7 +433,7 @@ def test_the_touch_log_keeps_what_was_asked_for(url: str) -> None:
         {"people.users": 200, "people.media_per_day": 40.0, "channels.social.click_rate": [0.2] * 5}
     )
     kept = {}
-    for touch_log in ("own", "clicks", "all", "none"):
+    for touch_log in TOUCH_LOGS:
         world = World.open(url, f"log-{touch_log}", config=config, touch_log=touch_log)
         world.reset(seed=1)
         for _ in range(3):
@@ -475,7 +476,7 @@ def test_another_configuration_is_refused_by_key(url: str) -> None:
     ("terms", "says"),
     [
         ({"mode": "wriet"}, "did you mean 'write'"),
-        ({"pin": "newest"}, "known are first, latest"),
+        ({"pin": "7"}, "known are first, latest"),
         ({"touch_log": "click"}, "did you mean 'clicks'"),
         ({"commit_every": 0}, "at least 1"),
         ({"commit_every": 1.5}, "at least 1"),

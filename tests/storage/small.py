@@ -7,19 +7,20 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from storage.base import Batch, Birth, Store, default_id
+from storage.base import Batch, Birth, Lease, Store, default_id
 from storage.shared import SharedStore
 
 ROOT = Path(__file__).parents[2]
 
 USER = np.dtype(
-    [("number", "<u4"), ("level", "<f8"), ("ring", "<u2", (3,)), ("seen", "<M8[us]"), ("stage", "u1")], align=True
+    [("number", "<u4"), ("level", "<f8"), ("ring", "<u2", (3,)), ("seen", "<M8[us]"), ("stage", "u1")],
+    align=True,
 )
 """Has padding (after `number` and at the end) and a sub-array."""
 
@@ -33,7 +34,7 @@ START = np.datetime64("2026-01-05T00:00:00", "us")
 
 
 def birth(world: str = "demo", **changes: Any) -> Birth:
-    return Birth(**({"world": world, "config": '{"a": 1}', "fingerprint": "f00d", "schema": 1} | changes))
+    return replace(Birth(world, config='{"a": 1}', fingerprint="f00d", schema=1), **changes)
 
 
 def users(numbers: Sequence[int], level: float) -> np.ndarray[Any, Any]:
@@ -161,3 +162,24 @@ def run(script: str) -> str:
     said, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     return said
+
+
+def born(store: Store, world: str = "demo", numbers: Any = range(5), **more: Any) -> Lease:
+    lease = store.acquire(birth(world), expected=None)
+    store.commit([(lease, batch(0, numbers, world=world, **more))])
+    return lease
+
+
+def seen(store: Store, world: str = "demo") -> dict[str, Any]:
+    """Everything a reader can see of a world, in comparable values."""
+    snapshot = store.load(world)
+    tables = ("persistent_users", "touchpoints", "conversions", "episodes")
+    return {
+        "sequence": snapshot.sequence,
+        "users": snapshot.users.tobytes(),
+        "names": dict(snapshot.names),
+        "market": snapshot.market,
+        "summary": dict(snapshot.summary),
+        **{table: list(store.rows(world, table)) for table in tables},
+        "counts": [store.count(world, table) for table in tables],
+    }

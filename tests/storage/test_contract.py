@@ -1,13 +1,8 @@
-"""The contract of `storage.base.Store`, promise by promise, over every kind of store."""
+"""The contract of `storage.base.Store`, promise by promise, over every kind of store: commits and reads."""
 
 from __future__ import annotations
 
-import gc
-import itertools
-import os
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,54 +11,11 @@ import pytest
 from storage import open_store
 from storage.base import (
     PUBLIC_COLUMNS,
-    BadWorldName,
-    Lease,
-    LeaseLost,
     Store,
     StoreError,
-    WorldBusy,
     WorldExists,
-    WorldMoved,
-    WorldNotFound,
 )
-from tests.storage.small import EPISODE, NONE, SALE, START, USER, Kind, batch, birth, users
-
-_fresh = itertools.count()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
-    scheme = request.param
-    return Kind(scheme, f"memory:t{next(_fresh)}" if scheme == "memory" else f"sqlite:///{tmp_path}/s.db")
-
-
-@pytest.fixture
-def store(kind: Kind) -> Iterator[Store]:
-    opened = open_store(kind.url)
-    yield opened
-    opened.close()
-
-
-def born(store: Store, world: str = "demo", numbers: Any = range(5), **more: Any) -> Lease:
-    lease = store.acquire(birth(world), expected=None)
-    store.commit([(lease, batch(0, numbers, world=world, **more))])
-    return lease
-
-
-def seen(store: Store, world: str = "demo") -> dict[str, Any]:
-    """Everything a reader can see of a world, in comparable values."""
-    snapshot = store.load(world)
-    tables = ("persistent_users", "touchpoints", "conversions", "episodes")
-    return {
-        "sequence": snapshot.sequence,
-        "users": snapshot.users.tobytes(),
-        "names": dict(snapshot.names),
-        "market": snapshot.market,
-        "summary": dict(snapshot.summary),
-        **{table: list(store.rows(world, table)) for table in tables},
-        "counts": [store.count(world, table) for table in tables],
-    }
-
+from tests.storage.small import EPISODE, NONE, SALE, START, USER, Kind, batch, birth, born, seen, users
 
 # ---- what comes in goes out
 
@@ -311,193 +263,6 @@ def test_rows_are_of_the_commit_at_which_they_were_asked_for(store: Store) -> No
     assert {first, *(row["awareness_level"] for row in rows)} == {0.0}
 
 
-# ---- leases
-
-
-def test_a_new_world_is_listed_only_once_it_is_born(store: Store) -> None:
-    assert store.worlds() == []
-    lease = store.acquire(birth(), expected=None)
-    assert store.worlds() == []
-    for read in (lambda: store.load("demo"), lambda: store.count("demo", "episodes")):
-        with pytest.raises(WorldNotFound, match="no world 'demo'"):
-            read()
-    store.commit([(lease, batch(0, [1]))])
-    (line,) = store.worlds()
-    assert (line.birth, line.sequence, line.summary) == (birth(), 0, {"clock": 0})
-    assert line.holder == lease.holder
-    assert str(os.getpid()) in lease.holder
-
-
-def test_a_reservation_that_came_to_nothing_vanishes(store: Store) -> None:
-    store.release(store.acquire(birth(), expected=None))
-    assert store.worlds() == []
-    lease = store.acquire(birth(config="{}"), expected=None)
-    assert lease.epoch == 2
-    store.commit([(lease, batch(0, [1]))])
-    assert store.load("demo").birth.config == "{}"
-
-
-def test_a_world_has_one_living_holder(kind: Kind, store: Store) -> None:
-    lease = born(store)
-    other = open_store(kind.url)
-    with pytest.raises(WorldBusy, match=rf"process {os.getpid()} on .* since .*Wait until"):
-        other.acquire(birth(), expected=0)
-    store.release(lease)
-    taken = other.acquire(birth(), expected=0)
-    assert taken.epoch == lease.epoch + 1
-    other.close()
-
-
-def test_acquire_says_what_is_not_as_expected(store: Store) -> None:
-    with pytest.raises(WorldNotFound, match="no world 'demo'.*no world yet"):
-        store.acquire(birth(), expected=3)
-    lease = born(store)
-    store.commit([(lease, batch(1))])
-    with pytest.raises(WorldExists, match="already"):
-        store.acquire(birth(), expected=None)
-    store.release(lease)
-    with pytest.raises(WorldMoved, match="at commit 1, but 0 was read"):
-        store.acquire(birth(), expected=0)
-    with pytest.raises(WorldNotFound, match="'other'.*'demo'"):
-        store.acquire(birth("other"), expected=0)
-    assert store.acquire(birth(), expected=1).epoch == 2
-
-
-@pytest.mark.parametrize("name", ["", "/x", "a/b/c", "-a", "a b", "ä", "a/", "x" * 101, 5, "a\n"])
-def test_a_name_that_no_world_can_have_is_refused(store: Store, name: Any) -> None:
-    with pytest.raises(BadWorldName, match="cannot name a world"):
-        store.acquire(birth(name), expected=None)
-
-
-def test_a_lease_that_was_taken_over_can_never_write_again(kind: Kind, store: Store) -> None:
-    lease = born(store)
-    copy = Lease(lease.world, lease.shard, lease.epoch, lease.holder, lease.token)
-    del lease
-    gc.collect()
-    other = open_store(kind.url)
-    taken = other.acquire(birth(), expected=0)
-    before = seen(other)
-    for write in (
-        lambda: store.commit([(copy, batch(1, [1]))]),
-        lambda: store.commit([(copy, batch(0, [1]))]),
-        lambda: store.heartbeat(copy),
-        lambda: store.prune(copy, START),
-    ):
-        with pytest.raises(LeaseLost, match="epoch 1"):
-            write()
-    store.release(copy)
-    assert seen(other) == before
-    other.heartbeat(taken)
-    other.commit([(taken, batch(1, [1]))])
-    other.close()
-
-
-def test_a_forgotten_lease_is_free_at_once_even_in_a_reference_cycle(store: Store) -> None:
-    class Env:
-        def __init__(self, lease: Lease) -> None:
-            self.lease = lease
-            self.me = self
-
-    gc.disable()
-    try:
-        Env(born(store))
-        assert store.acquire(birth(), expected=0).epoch == 2
-    finally:
-        gc.enable()
-
-
-def test_release_and_close_are_idempotent_and_end_leases(kind: Kind, store: Store) -> None:
-    lease = born(store)
-    store.release(lease)
-    store.release(lease)
-    with pytest.raises(LeaseLost):
-        store.commit([(lease, batch(1))])
-    lease = store.acquire(birth(), expected=0)
-    other = open_store(kind.url)
-    store.close()
-    store.close()
-    store.release(lease)
-    assert other.acquire(birth(), expected=0).epoch == 3
-    other.close()
-    with pytest.raises(StoreError, match="was closed"):
-        store.worlds()
-
-
-def test_closing_one_store_leaves_the_leases_of_another(kind: Kind, store: Store) -> None:
-    lease = born(store)
-    open_store(kind.url).close()
-    store.commit([(lease, batch(1, [1]))])
-    assert store.load("demo").sequence == 1
-
-
-# ---- batches that are no batches
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"users": np.zeros(3)}, "structured array with a field 'number'"),
-        ({"users": users([1, 1], 0.0)}, "User 1 is in the batch twice"),
-        ({"public": {}}, "missing: user_id"),
-        ({"names": {1: ""}}, "no user_id"),
-        ({"names": {1: "u000000009"}}, "default name of another user"),
-        ({"names": {1: "x", 2: "x"}}, "Two users of the batch are called 'x'"),
-        ({"names": {1: "\ud800"}}, "'user_id' holds a text"),
-        ({"archived": np.array([1, 1])}, "archived twice"),
-        ({"touchpoints": np.zeros(1)}, "no fields"),
-        ({"touchpoints": np.zeros(1, [("world", "i4")])}, "cannot be a column"),
-        ({"touchpoints": np.zeros(1, [("a", "i4", 2)])}, "cannot be a column"),
-        ({"touchpoints": np.zeros(1, [("a", "i4"), ("A", "i4")])}, "twice as SQL"),
-        ({"conversions": np.full(1, 2**63, [("a", "u8")])}, "more than 63 bits"),
-        ({"summary": {"x": float("nan")}}, "plain JSON"),
-        ({"world": "other"}, "under its own lease"),
-    ],
-)
-def test_a_batch_that_makes_no_sense_is_refused_in_words(store: Store, changes: Any, said: str) -> None:
-    lease = born(store)
-    with pytest.raises(StoreError, match=said):
-        store.commit([(lease, batch(1, **({"numbers": [1, 2]} | changes)))])
-    assert store.load("demo").sequence == 0
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "said"),
-    [
-        ("awareness_level", ["high", "low"], "holds a real"),
-        ("episode_count", [1.5, 2], "holds an integer"),
-        ("episode_count", [2**63, 0], "holds an integer"),
-        ("is_active", np.array([1, 2]), "holds a flag"),
-        ("last_seen", np.array(["2026", "12026"], "M8[Y]"), "holds a time"),
-        ("user_id", [b"\xff", "x"], "holds a text"),
-        ("fatigue_score", [1.0], "1 values for 2 users"),
-    ],
-)
-def test_a_column_takes_only_its_kind(store: Store, column: str, values: Any, said: str) -> None:
-    lease = born(store)
-    brought = batch(1, [1, 2])
-    with pytest.raises(StoreError, match=said):
-        store.commit([(lease, batch(1, [1, 2], public={**brought.public, column: values}))])
-
-
-def test_a_user_keeps_its_name_and_a_name_its_user(store: Store) -> None:
-    lease = born(store, names={1: "sara"})
-    for refused in (batch(1, [1]), batch(1, [2], names={2: "lisa"})):
-        with pytest.raises(StoreError, match="another user_id before"):
-            store.commit([(lease, refused)])
-    with pytest.raises(StoreError, match="user_id of another one"):
-        store.commit([(lease, batch(1, [8], names={8: "sara"}))])
-    store.commit([(lease, batch(1, [1, 8], names={1: "sara", 8: "lisa"}))])
-    assert store.load("demo").names == {1: "sara", 8: "lisa"}
-
-
-def test_events_of_another_format_are_refused_in_words(store: Store) -> None:
-    lease = born(store, touch=1)
-    with pytest.raises(StoreError, match="touchpoints bring the columns number .*, but this store keeps number"):
-        store.commit([(lease, batch(1, touchpoints=np.ones(1, SALE)))])
-    with pytest.raises(StoreError, match="it was born with"):
-        store.commit([(lease, batch(1, users=np.zeros(0, [("number", "u4")]), public=batch(1).public))])
-
-
 # ---- pruning
 
 
@@ -518,7 +283,7 @@ def test_a_batch_without_users_or_events_is_a_batch(store: Store) -> None:
     assert store.load("demo").users.shape == (0,)
     assert store.load("demo").users.dtype == USER
     assert store.count("demo", "episodes") == 1
-    assert list(store.rows("demo", "episodes"))[0]["ended"] == "2026-01-05 00:00:00.000000"
+    assert next(store.rows("demo", "episodes"))["ended"] == "2026-01-05 00:00:00.000000"
     assert EPISODE.names == tuple(next(store.rows("demo", "episodes")))
 
 

@@ -70,7 +70,9 @@ def test_a_file_has_one_writer_and_any_reader(url: str, started: Start) -> None:
     assert said(process) == "held"
     store = open_store(url)
     for world in ("demo", "other"):
-        with pytest.raises(WorldBusy, match=rf"process {process.pid} on .* since .* UTC.*one writer.*sub-world"):
+        with pytest.raises(
+            WorldBusy, match=rf"process {process.pid} on .* since .* UTC.*one writer.*sub-world"
+        ):
             store.acquire(birth(world), expected=None)
     (line,) = store.worlds()
     assert f"process {process.pid} on" in line.holder

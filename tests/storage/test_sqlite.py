@@ -246,7 +246,7 @@ def test_a_full_disk_loses_nothing_and_the_store_goes_on(store: Store, path: Pat
     store.commit([(lease, batch(0, range(10), touch=3))])
     pages = writer(store).execute("PRAGMA page_count").fetchone()[0]
     writer(store).execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(StoreFull, match="full, or the file is read-only.*Nothing was written"):
+    with pytest.raises(StoreFull, match=r"full, or the file is read-only.*Nothing was written"):
         store.commit([(lease, batch(1, range(5000), touch=5000))])
     assert store.load("demo").sequence == 0
     assert store.count("demo", "touchpoints") == 3
@@ -343,6 +343,6 @@ def test_a_holder_from_before_the_boot_or_without_a_process_is_dead(path: Path, 
     store = open_store(f"sqlite:///{path}")
     lease = store.acquire(birth(), expected=None)
     writer(store).execute(f"UPDATE worlds SET {change}")
-    assert store.held() == {}  # type: ignore[attr-defined]
+    assert store.held() == {}
     assert store.acquire(birth(), expected=None).epoch == lease.epoch + 1
     store.close()

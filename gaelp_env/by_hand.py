@@ -1,0 +1,98 @@
+"""Meeting one person by hand: the verbs of `World` for callers who bring their own touchpoints.
+
+The same functions as in the loop, on one row: what a recorded touch does is what a won one does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gaelp_env.chance import RESPOND, uniforms
+from gaelp_env.constants import MAX_TOUCHES
+from gaelp_env.encounters import (
+    bring_up_to_date,
+    let_clock_run,
+    note_touch,
+    see_ad,
+    settle_one,
+    tally,
+    visit_site,
+)
+from gaelp_env.ledger import CONVERSION, LEDGER, TOUCH
+from gaelp_env.population import Population
+from gaelp_env.response import wear
+
+_FIRST_BY_HAND = 1 << 16
+"""Draws by hand are numbered from here, by the user's touches, beyond any candidate of a tick."""
+
+
+@njit(cache=True)
+def _meet(constants, moments, hot, i, now_h, sums):  # type: ignore[no-untyped-def]
+    c, m, row, total = constants[0], moments[0], hot[i], sums[0]
+    tally(row, -1, total)
+    let_clock_run(c, m, row, now_h)
+    total.met += bring_up_to_date(c, m, row, now_h)
+    tally(row, 1, total)
+
+
+@njit(cache=True)
+def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sums, counts, touches):  # type: ignore[no-untyped-def]
+    c, m, row, rest, total = constants[0], moments[0], hot[i], cold[i], sums[0]
+    n = _FIRST_BY_HAND + rest.touches
+    tally(row, -1, total)
+    _u, u_ad_move, u_visit_move, _v = uniforms(m.key, row.number, m.tick, RESPOND, n)
+    left = wear(row.fatigue, c.fatigue_exponent) * c.quality[min(rest.touches, MAX_TOUCHES - 1)]
+    see_ad(c, m, table, row, rest, channel, now_h, u_ad_move, left, float(clicked), counts[0])
+    note_touch(row, rest, channel, now_h, clicked)
+    counts[0].views[channel] += 1
+    touch = touches[0]
+    touch.number, touch.tick, touch.channel, touch.own = row.number, m.tick, channel, 1
+    touch.clicked, touch.episode = clicked, m.episode
+    decided = 0
+    if clicked:
+        counts[0].clicks[channel] += 1
+        decided = visit_site(c, m, row, rest, now_h, n, u_visit_move, counts[0])
+    tally(row, 1, total)
+    return decided
+
+
+@njit(cache=True)
+def _convert(constants, moments, hot, cold, i, value, now_h, sums, counts, orders):  # type: ignore[no-untyped-def]
+    c, m, row, rest, total = constants[0], moments[0], hot[i], cold[i], sums[0]
+    tally(row, -1, total)
+    settle_one(c, m, row, rest, now_h, now_h, value, orders[0], counts[0])
+    tally(row, 1, total)
+
+
+def meet(constants: Any, moments: Any, people: Population, at: int, now_h: float, sums: Any) -> None:
+    """Brings the user at position `at` up to date and counts them as met in the open episode."""
+    _meet(constants, moments, people.hot, at, now_h, sums)
+    people.changed[at] = 1
+
+
+def touch(
+    constants: Any, moments: Any, table: Any, people: Population, at: int, channel: int, clicked: bool,
+    now_h: float, sums: Any,
+) -> tuple[NDArray[Any], bool, Any]:  # fmt: skip
+    """Shows the user at `at` an ad; returns (`[1]` of TOUCH, whether an order was decided, LEDGER)."""
+    counts, touches = np.zeros(1, LEDGER), np.zeros(1, TOUCH)
+    decided = _touch(
+        constants, moments, table, people.hot, people.cold, at, channel, int(clicked), now_h, sums, counts,
+        touches,
+    )  # fmt: skip
+    people.changed[at] = 1
+    return touches, bool(decided), counts[0]
+
+
+def convert(
+    constants: Any, moments: Any, people: Population, at: int, value: float, now_h: float, sums: Any
+) -> tuple[NDArray[Any], Any]:
+    """Lets an order of the user at `at` fall due; returns (`[1]` of CONVERSION, LEDGER)."""
+    counts, orders = np.zeros(1, LEDGER), np.zeros(1, CONVERSION)
+    _convert(constants, moments, people.hot, people.cold, at, float(value), now_h, sums, counts, orders)
+    people.changed[at] = 1
+    return orders, counts[0]

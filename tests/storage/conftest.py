@@ -1,0 +1,28 @@
+"""The stores under test, one of every kind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import open_store
+from storage.base import Store
+from tests.storage.small import Kind
+
+_fresh = itertools.count()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+    scheme = request.param
+    return Kind(scheme, f"memory:t{next(_fresh)}" if scheme == "memory" else f"sqlite:///{tmp_path}/s.db")
+
+
+@pytest.fixture
+def store(kind: Kind) -> Iterator[Store]:
+    opened = open_store(kind.url)
+    yield opened
+    opened.close()

@@ -1,0 +1,141 @@
+"""The contract of `storage.base.Store` over every kind of store: who may write."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+import pytest
+
+from storage import open_store
+from storage.base import (
+    BadWorldName,
+    Lease,
+    LeaseLost,
+    Store,
+    StoreError,
+    WorldBusy,
+    WorldExists,
+    WorldMoved,
+    WorldNotFound,
+)
+from tests.storage.small import START, Kind, batch, birth, born, seen
+
+# ---- leases
+
+
+def test_a_new_world_is_listed_only_once_it_is_born(store: Store) -> None:
+    assert store.worlds() == []
+    lease = store.acquire(birth(), expected=None)
+    assert store.worlds() == []
+    for read in (lambda: store.load("demo"), lambda: store.count("demo", "episodes")):
+        with pytest.raises(WorldNotFound, match="no world 'demo'"):
+            read()
+    store.commit([(lease, batch(0, [1]))])
+    (line,) = store.worlds()
+    assert (line.birth, line.sequence, line.summary) == (birth(), 0, {"clock": 0})
+    assert line.holder == lease.holder
+    assert str(os.getpid()) in lease.holder
+
+
+def test_a_reservation_that_came_to_nothing_vanishes(store: Store) -> None:
+    store.release(store.acquire(birth(), expected=None))
+    assert store.worlds() == []
+    lease = store.acquire(birth(config="{}"), expected=None)
+    assert lease.epoch == 2
+    store.commit([(lease, batch(0, [1]))])
+    assert store.load("demo").birth.config == "{}"
+
+
+def test_a_world_has_one_living_holder(kind: Kind, store: Store) -> None:
+    lease = born(store)
+    other = open_store(kind.url)
+    with pytest.raises(WorldBusy, match=rf"process {os.getpid()} on .* since .*Wait until"):
+        other.acquire(birth(), expected=0)
+    store.release(lease)
+    taken = other.acquire(birth(), expected=0)
+    assert taken.epoch == lease.epoch + 1
+    other.close()
+
+
+def test_acquire_says_what_is_not_as_expected(store: Store) -> None:
+    with pytest.raises(WorldNotFound, match=r"no world 'demo'.*no world yet"):
+        store.acquire(birth(), expected=3)
+    lease = born(store)
+    store.commit([(lease, batch(1))])
+    with pytest.raises(WorldExists, match="already"):
+        store.acquire(birth(), expected=None)
+    store.release(lease)
+    with pytest.raises(WorldMoved, match="at commit 1, but 0 was read"):
+        store.acquire(birth(), expected=0)
+    with pytest.raises(WorldNotFound, match=r"'other'.*'demo'"):
+        store.acquire(birth("other"), expected=0)
+    assert store.acquire(birth(), expected=1).epoch == 2
+
+
+@pytest.mark.parametrize("name", ["", "/x", "a/b/c", "-a", "a b", "ä", "a/", "x" * 101, 5, "a\n"])
+def test_a_name_that_no_world_can_have_is_refused(store: Store, name: Any) -> None:
+    with pytest.raises(BadWorldName, match="cannot name a world"):
+        store.acquire(birth(name), expected=None)
+
+
+def test_a_lease_that_was_taken_over_can_never_write_again(kind: Kind, store: Store) -> None:
+    lease = born(store)
+    copy = Lease(lease.world, lease.shard, lease.epoch, lease.holder, lease.token)
+    del lease
+    gc.collect()
+    other = open_store(kind.url)
+    taken = other.acquire(birth(), expected=0)
+    before = seen(other)
+    for write in (
+        lambda: store.commit([(copy, batch(1, [1]))]),
+        lambda: store.commit([(copy, batch(0, [1]))]),
+        lambda: store.heartbeat(copy),
+        lambda: store.prune(copy, START),
+    ):
+        with pytest.raises(LeaseLost, match="epoch 1"):
+            write()
+    store.release(copy)
+    assert seen(other) == before
+    other.heartbeat(taken)
+    other.commit([(taken, batch(1, [1]))])
+    other.close()
+
+
+def test_a_forgotten_lease_is_free_at_once_even_in_a_reference_cycle(store: Store) -> None:
+    class Env:
+        def __init__(self, lease: Lease) -> None:
+            self.lease = lease
+            self.me = self
+
+    gc.disable()
+    try:
+        Env(born(store))
+        assert store.acquire(birth(), expected=0).epoch == 2
+    finally:
+        gc.enable()
+
+
+def test_release_and_close_are_idempotent_and_end_leases(kind: Kind, store: Store) -> None:
+    lease = born(store)
+    store.release(lease)
+    store.release(lease)
+    with pytest.raises(LeaseLost):
+        store.commit([(lease, batch(1))])
+    lease = store.acquire(birth(), expected=0)
+    other = open_store(kind.url)
+    store.close()
+    store.close()
+    store.release(lease)
+    assert other.acquire(birth(), expected=0).epoch == 3
+    other.close()
+    with pytest.raises(StoreError, match="was closed"):
+        store.worlds()
+
+
+def test_closing_one_store_leaves_the_leases_of_another(kind: Kind, store: Store) -> None:
+    lease = born(store)
+    open_store(kind.url).close()
+    store.commit([(lease, batch(1, [1]))])
+    assert store.load("demo").sequence == 1

@@ -1,0 +1,130 @@
+"""The prospect of a person left alone, and what an ad adds to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gaelp_env.config import MarketConfig
+from gaelp_env.constants import as_record, constants_of
+from gaelp_env.market import Market
+from gaelp_env.prospect import (
+    AWARENESS_KNOTS,
+    INTENT_KNOTS,
+    advance_probability,
+    expected_lift,
+    prospect,
+    prospect_table,
+    value_of_visit,
+)  # fmt: skip
+from tests.markets import busy_world
+from tests.oracle_prospect import Prospect
+
+CONFIG = MarketConfig()
+CONSTANTS = as_record(constants_of(CONFIG))[0]
+TABLE = prospect_table(CONFIG)
+PLAIN = Prospect(CONFIG)
+STAGE, SHARE, PUSH = st.integers(0, 4), st.floats(0.0, 1.0), st.floats(-2.0, 2.0)
+PROPENSITY = st.floats(0.1, 5.0)
+
+
+@pytest.mark.parametrize("config", [CONFIG, busy_world()], ids=["default", "busy"])
+def test_the_table_is_the_plain_ones(config: MarketConfig) -> None:
+    plain = Prospect(config).table.reshape(5, AWARENESS_KNOTS, INTENT_KNOTS)
+    assert prospect_table(config) == pytest.approx(plain, rel=1e-9)
+
+
+@given(STAGE, SHARE, SHARE)
+def test_looking_up_is_exact_at_knots_and_linear_between(stage: int, awareness: float, intent: float) -> None:
+    assert prospect(TABLE, stage, awareness, intent) == pytest.approx(PLAIN.at(stage, awareness, intent), rel=1e-9)
+    a, i = round(awareness * 16), round(intent * 12)
+    assert prospect(TABLE, stage, a / 16, i / 12) == pytest.approx(TABLE[stage, a, i], rel=1e-12)
+
+
+def test_a_prospect_grows_with_awareness_intent_and_stage() -> None:
+    assert (TABLE > 0.0).all()
+    assert (np.diff(TABLE, axis=1) >= 0.0).all()
+    assert (np.diff(TABLE, axis=2) >= 0.0).all()
+    assert (np.diff(TABLE[:4], axis=0) >= 0.0).all()
+
+
+def test_without_visits_nobody_has_a_prospect() -> None:
+    lonely = CONFIG.model_copy(update={"conversion": CONFIG.conversion.model_copy(update={"visit_rate": (0.0,) * 5})})
+    assert not prospect_table(lonely).any()
+
+
+def test_a_prospect_worked_by_hand() -> None:
+    """Nobody moves, everybody visits at rate r and buys with b: m * (p / 24) v b / leaving rate."""
+    config = MarketConfig.model_validate(
+        {
+            "people": {"stay_days": 10.0, "visits_per_day": 0.5},
+            "response": {"intent_per_visit": 0.0},
+            "journey": {"forward_probability": 0.0, "backward_half_life_d": [1e6] * 4},
+            "conversion": {"visit_rate": [0.1] * 5, "buy_rate": [0.01] * 5, "order_value": 100.0, "margin": 0.4},
+        }
+    )
+    in_a_stay = 0.5 * 0.1 * 10.0  # visits
+    assert prospect_table(config) == pytest.approx(40.0 * 0.01 * in_a_stay, rel=0.02)
+
+
+@given(STAGE, SHARE, SHARE, PROPENSITY)
+def test_a_visit_is_worth_what_the_plain_market_says(
+    stage: int, awareness: float, intent: float, propensity: float
+) -> None:
+    ours = value_of_visit(CONSTANTS, TABLE, stage, awareness, intent, propensity)
+    assert ours == pytest.approx(PLAIN.of_visit(stage, awareness, intent, propensity), rel=1e-9)
+
+
+@given(STAGE, SHARE, SHARE, SHARE, PUSH, SHARE, PROPENSITY)
+def test_an_ad_is_worth_what_the_plain_market_says(
+    stage: int, before: float, gain: float, intent: float, push: float, click: float, propensity: float
+) -> None:
+    after = before + (1.0 - before) * gain
+    ours = expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, False)
+    theirs = PLAIN.of_ad(stage, before, after, intent, push, click, propensity)
+    assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+    assert ours >= -1e-9 or stage == 4 or click > 0.0
+    assert expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, True) == 0.0
+
+
+@given(st.integers(3, 4), SHARE)
+def test_an_ad_that_does_nothing_is_worth_nothing(stage: int, awareness: float) -> None:
+    nothing = expected_lift(CONSTANTS, TABLE, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, False)
+    assert nothing == pytest.approx(0.0, abs=1e-12)
+
+
+def test_who_intends_or_has_bought_is_not_moved_by_an_event() -> None:
+    assert [advance_probability(CONSTANTS, s, 0.5, 0.5, 1.0) > 0.0 for s in range(5)] == [True] * 3 + [False] * 2
+
+
+def test_people_left_alone_earn_their_prospect() -> None:
+    """The margin that newborns decide in their lives, never meeting an ad, has the mean of the table."""
+    config = MarketConfig.model_validate(
+        {
+            "clock": {"tick_minutes": 120.0},
+            "people": {"users": 6000, "stay_days": 6.0, "visits_per_day": 3.0, "media_per_day": 0.1},
+            "conversion": {"visit_rate": [0.1, 0.2, 0.3, 0.4, 0.1], "buy_rate": [0.01, 0.02, 0.05, 0.1, 0.02]},
+        }
+    )
+    decided, born = [], 0
+    for seed in range(6):
+        market = Market.born(config, seed)
+        rows = market.population.rows(slice(None))
+        market.population.rate[:] = market.population.hot["rate"]
+        born += float(rows["propensity"].sum())
+        decided.append(margin_of_lives(market, config.people.users))
+    newborn = prospect_table(config)[0, 0, 0]
+    assert sum(decided) / born == pytest.approx(newborn, rel=0.06)
+
+
+def margin_of_lives(market: Market, first_born: int) -> float:
+    """Margin of the orders decided by those of the first day, until nearly all have left."""
+    total = 0.0
+    for _ in range(12 * 36):
+        orders = market.advance(np.zeros(5)).conversions
+        total += float(orders["margin_micro"][orders["number"] < first_born].sum()) / 1e6
+    waiting = market.population.rows(slice(None))
+    waiting = waiting[(waiting["due_h"] >= 0.0) & (waiting["number"] < first_born)]
+    return total + float(waiting["order_value"].sum()) * market.config.conversion.margin
