@@ -7,7 +7,7 @@ bidding and the run-out), with common random numbers, on luck that no evaluation
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluate_play import Start, play
+from agents.evaluate_play import Outcome, Start, play
 from agents.evaluate_policies import incremental_profit, seeds_for
 from agents.manifest import write_whole
 from agents.policies import ConstantBids, NeverBid, PacedBids, Policy, RandomBids, ReferencePriceBids
-from gaelp_env.actions import NO_BID_BELOW, bids_cpm
+from gaelp_env.actions import bids_cpm
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.observation import names as observation_names
 
@@ -34,25 +34,34 @@ TITLES = {
 }
 FOUND_FILE = "baselines.json"
 Progress = Callable[[str], None]
+Point = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
     """How hard the search looks.
 
+    Candidates are first screened by the profit that they accrue over a few days (expected margin of the ads
+    seen, less spend: little noise, no run-out), then refined by the figure that the evaluation reports.
+
     Attributes:
       population, generations, elite: of the cross-entropy search for the constant vector.
-      replicates: markets that a candidate is played on, half of them from each start.
+      screen_days, screen_replicates: of the screening.
       days, run_out_days: as in the evaluation.
+      replicates: markets that a candidate is refined on, in turn from each start.
+      steps: of the refinement, in action space, one pass over the channels each.
       seed: of the whole run; the search's luck is derived from it.
     """
 
     population: int = 16
-    generations: int = 6
+    generations: int = 7
     elite: int = 4
-    replicates: int = 4
+    screen_days: int = 12
+    screen_replicates: int = 2
     days: int = 30
     run_out_days: int = 30
+    replicates: int = 4
+    steps: tuple[float, ...] = (0.16, 0.08)
     seed: int = 0
 
 
@@ -97,21 +106,29 @@ class _Trials:
     def __init__(self, starts: Sequence[Start], plan: SearchPlan) -> None:
         self._starts = starts
         self._plan = plan
-        self._seeds = seeds_for("search", plan.seed, plan.replicates)
-        self._twin = self._play(None)
+        self._seeds = seeds_for("search", plan.seed, max(plan.replicates, plan.screen_replicates))
+        self._twin = self._play(None, plan.replicates, plan.days, plan.run_out_days)
         self.count = 0
 
-    def _play(self, policy: Policy | None) -> Any:
+    def _play(self, policy: Policy | None, replicates: int, days: int, run_out_days: int) -> Outcome:
         markets = [
             self._starts[i % len(self._starts)].market(i // len(self._starts), seed)
-            for i, seed in enumerate(self._seeds)
+            for i, seed in enumerate(self._seeds[:replicates])
         ]
-        return play(policy, markets, days=self._plan.days, run_out_days=self._plan.run_out_days)
+        return play(policy, markets, days=days, run_out_days=run_out_days)
+
+    def screened(self, policy: Policy) -> float:
+        """Mean profit that a candidate accrues over the screening's days, currency."""
+        self.count += 1
+        outcome = self._play(policy, self._plan.screen_replicates, self._plan.screen_days, 0)
+        return float((outcome.accrued - outcome.spend).mean())
 
     def profit(self, policy: Policy) -> float:
         """Mean incremental profit of a candidate, currency."""
         self.count += 1
-        return float(incremental_profit(self._play(policy), self._twin).mean())
+        plan = self._plan
+        outcome = self._play(policy, plan.replicates, plan.days, plan.run_out_days)
+        return float(incremental_profit(outcome, self._twin).mean())
 
 
 def search_baselines(starts: Sequence[Start], plan: SearchPlan, say: Progress | None = None) -> Found:
@@ -123,20 +140,39 @@ def search_baselines(starts: Sequence[Start], plan: SearchPlan, say: Progress | 
       say: called with a line now and then.
     """
     say = say or (lambda line: None)
-    config = starts[0].config
+    config, names = starts[0].config, observation_names("advertiser")
     trials = _Trials(starts, plan)
-    constant, constant_profit = _best_constant(trials, config, plan, say)
-    names = observation_names("advertiser")
-    multiplier, reference_profit = _best_on_line(
-        lambda c: trials.profit(ReferencePriceBids(c, config, names)), 0.5, 2.0, steps=5, finer=2
+
+    def constant(action: NDArray[np.float64]) -> Policy:
+        return ConstantBids(bids_cpm(action, config), config)
+
+    def reference(at: NDArray[np.float64]) -> Policy:
+        return ReferencePriceBids(float(2.0 ** at[0]), config, names)
+
+    action = _cross_entropy(lambda a: trials.screened(constant(a)), plan)
+    say("best constant bid: screened")
+    action, constant_profit = _refined(action, lambda a: trials.profit(constant(a)), plan.steps)
+    bids = bids_cpm(action, config)
+    say(f"best constant bid: {np.round(bids, 2).tolist()} CPM, profit {constant_profit:,.0f}")
+    doubled = _best_of(
+        (np.array([k]) for k in (-2.0, -1.0, 0.0, 1.0, 2.0)), lambda at: trials.screened(reference(at))
     )
-    say(f"bid linear in the reference price: {multiplier:.3g} x, profit {reference_profit:,.0f}")
-    scale, share, paced_profit = _best_pacing(trials, config, constant, names)
-    say(f"pacing by PID: {scale:.3g} x, {share:.0%} of the budget, profit {paced_profit:,.0f}")
+    doubled, reference_profit = _refined(doubled, lambda at: trials.profit(reference(at)), (0.5, 0.25))
+    multiplier = float(2.0 ** doubled[0])
+    say(f"linear in the reference price: {multiplier:.3g} x, profit {reference_profit:,.0f}")
+
+    def paced(at: NDArray[np.float64]) -> Policy:
+        return PacedBids(bids * 2.0 ** at[0], config, names, share=float(np.clip(at[1], 0.05, 1.0)))
+
+    grid = (np.array([k, share]) for share in (0.2, 0.4, 0.6, 0.8, 1.0) for k in (-1.0, 0.0, 1.0))
+    pace = _best_of(grid, lambda at: trials.screened(paced(at)))
+    pace, paced_profit = _refined(pace, lambda at: trials.profit(paced(at)), (0.3, 0.1))
+    share = float(np.clip(pace[1], 0.05, 1.0))
+    say(f"pacing by PID: {2.0 ** pace[0]:.3g} x, {share:.0%} of the budget, profit {paced_profit:,.0f}")
     return Found(
-        bids_cpm=tuple(constant.tolist()),
+        bids_cpm=tuple(bids.tolist()),
         multiplier=multiplier,
-        paced_scale=scale,
+        paced_scale=float(2.0 ** pace[0]),
         paced_share=share,
         profits={CONSTANT: constant_profit, REFERENCE: reference_profit, PACED: paced_profit},
         plays=trials.count,
@@ -177,22 +213,14 @@ def load_found(folder: Path, config: MarketConfig) -> Found | None:
     return Found.from_json(kept["found"]) if kept["config_fingerprint"] == config.fingerprint() else None
 
 
-def _best_constant(
-    trials: _Trials, config: MarketConfig, plan: SearchPlan, say: Progress
-) -> tuple[NDArray[np.float64], float]:
-    """Cross-entropy search in action space, then one pass over the channels, one at a time.
-
-    Source: Rubinstein and Kroese, The Cross-Entropy Method, 2004.
-    """
-
-    def profit(action: NDArray[np.float64]) -> float:
-        return trials.profit(ConstantBids(bids_cpm(action, config), config))
-
+def _cross_entropy(profit: Callable[[Point], float], plan: SearchPlan) -> Point:
+    """The best constant action by the cross-entropy method. Source: Rubinstein and Kroese, 2004."""
+    channels = len(CHANNELS)
     generator = np.random.default_rng(np.random.SeedSequence([4, plan.seed]))
-    mean, spread = np.zeros(len(CHANNELS)), np.full(len(CHANNELS), 0.5)
+    mean, spread = np.zeros(channels), np.full(channels, 0.45)
     best, best_profit = mean, profit(mean)
-    for generation in range(plan.generations):
-        drawn = generator.normal(mean, spread, (plan.population, len(CHANNELS))).clip(-1.0, 1.0)
+    for _ in range(plan.generations):
+        drawn = generator.normal(mean, spread, (plan.population, channels)).clip(-1.0, 1.0)
         drawn[0] = mean
         profits = np.array([profit(action) for action in drawn])
         order = np.argsort(-profits)
@@ -200,44 +228,22 @@ def _best_constant(
             best, best_profit = drawn[order[0]], float(profits[order[0]])
         elite = drawn[order[: plan.elite]]
         mean, spread = elite.mean(axis=0), elite.std(axis=0) + 0.03
-        say(f"best constant bid, generation {generation + 1}/{plan.generations}: profit {best_profit:,.0f}")
-    for channel in range(len(CHANNELS)):
-        for change in (-1.0, -0.15, 0.15):
-            action = best.copy()
-            action[channel] = -1.0 if change == -1.0 else np.clip(best[channel] + change, NO_BID_BELOW, 1.0)
-            found = profit(action)
-            if found > best_profit:
-                best, best_profit = action, found
-    return bids_cpm(best, config), best_profit
-
-
-def _best_on_line(
-    profit: Callable[[float], float], start: float, factor: float, *, steps: int, finer: int
-) -> tuple[float, float]:
-    """Maximises over a positive number: a geometric grid around `start`, then halved steps about the best."""
-    tried = {start * factor**k: 0.0 for k in range(-(steps // 2), steps - steps // 2)}
-    for value in tried:
-        tried[value] = profit(value)
-    for _ in range(finer):
-        factor = factor**0.5
-        best = max(tried, key=lambda value: tried[value])
-        for value in (best / factor, best * factor):
-            tried[value] = profit(value)
-    best = max(tried, key=lambda value: tried[value])
-    return best, tried[best]
-
-
-def _best_pacing(
-    trials: _Trials, config: MarketConfig, constant: NDArray[np.float64], names: tuple[str, ...]
-) -> tuple[float, float, float]:
-    """Searches the base bid's scale for several shares of the budget."""
-    best = (1.0, 1.0, -np.inf)
-    for share in (0.25, 0.5, 0.75, 1.0):
-
-        def profit(scale: float, share: float = share) -> float:
-            return trials.profit(PacedBids(constant * scale, config, names, share=share))
-
-        scale, found = _best_on_line(profit, 1.0, 2.0, steps=3, finer=1)
-        if found > best[2]:
-            best = (scale, share, found)
     return best
+
+
+def _refined(point: Point, profit: Callable[[Point], float], steps: Sequence[float]) -> tuple[Point, float]:
+    """Climbs from a point: all coordinates together, then one at a time, a pass for each step size."""
+    best, best_profit = point, profit(point)
+    for step in steps:
+        moves = [np.full(len(point), step), *np.diag(np.full(len(point), step))]
+        for move in moves:
+            for direction in (1.0, -1.0):
+                found = best + direction * move
+                if (gained := profit(found)) > best_profit:
+                    best, best_profit = found, gained
+                    break
+    return best, best_profit
+
+
+def _best_of(points: Iterable[Point], profit: Callable[[Point], float]) -> Point:
+    return max(points, key=profit)

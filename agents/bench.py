@@ -112,14 +112,17 @@ def measured(sections: list[str], effort: Effort) -> dict[str, Any]:
     start = time.perf_counter()
     figures: list[dict[str, Any]] = []
     curve: Curve = []
+    took: dict[str, float] = {}
     kept = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         with progress(len(sections)) as (say, done):
             for section in sections:
+                began = time.perf_counter()
                 for figure in _measure(section, effort, say, curve):
                     figures.append({"section": section, **figure.as_json()})
                 done()
+                took[section] = time.perf_counter() - began
     finally:
         for name, value in kept.items():
             os.environ.pop(name, None)
@@ -129,6 +132,7 @@ def measured(sections: list[str], effort: Effort) -> dict[str, Any]:
         "versions": _versions(),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
         "seconds": time.perf_counter() - start,
+        "section_seconds": took,
         "figures": figures,
         "curve": curve,
         "aims": _aims(figures),

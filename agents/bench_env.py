@@ -39,20 +39,20 @@ def measure_env(effort: Effort, say: Say) -> Iterator[Figure]:
         for work in works.values():
             work.prepare()
             work.do()
-        timed = in_turn(works, effort.repetitions, alone=True)
+        timed = in_turn(works, effort.repetitions, alone=effort.again)
         in_memory.close()
         in_file.close()
     ticks = timed["market"].scaled(1 / TICKS)
     step = timed["memory"].seconds / effort.env_steps
     tick, look = timed["market"].seconds / TICKS, timed["look"].seconds / TICKS
     yield Figure(
-        "env_steps", "env.step, 1k users, memory store", "1/s",
-        timed["memory"].rates(effort.env_steps), {"the tick": tick / step}, cores=timed["memory"].cores,
+        "env_steps", "env.step, 1k users, in memory", "1/s",
+        timed["memory"].rates(effort.env_steps), {"tick": tick / step}, cores=timed["memory"].cores,
     )  # fmt: skip
     yield Figure(
         "env_steps_sqlite", "env.step, 1k users, SQLite", "1/s",
         timed["sqlite"].rates(effort.env_steps),
-        {"the tick": tick / (timed["sqlite"].seconds / effort.env_steps)}, cores=timed["sqlite"].cores,
+        {"tick": tick / (timed["sqlite"].seconds / effort.env_steps)}, cores=timed["sqlite"].cores,
     )  # fmt: skip
     yield Figure(
         "tick_1k", "the tick alone, 1k users", "1/s", tuple(1 / t for t in ticks),
@@ -117,7 +117,7 @@ def measure_ppo(effort: Effort, say: Say) -> Iterator[Figure]:
     share = timed["worlds"].seconds / timed["ppo"].seconds
     yield Figure(
         "ppo_steps", f"PPO, {WORLDS} default worlds", "1/s", timed["ppo"].rates(steps),
-        {"the worlds": share}, cores=timed["ppo"].cores,
+        {"worlds": share}, cores=timed["ppo"].cores,
     )  # fmt: skip
     yield Figure(
         "vec_steps", f"the {WORLDS} worlds alone", "1/s", timed["worlds"].rates(steps),

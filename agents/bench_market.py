@@ -104,9 +104,9 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
     market.rollback(start)
     plain = {"numpy": _numpy_work(market, span, bids)} if users <= effort.numpy_users else {}
     if users <= MANY:
-        played.timed = in_turn(works | plain, repetitions, alone=True)
+        played.timed = in_turn(works | plain, repetitions, alone=effort.again)
     else:
-        played.timed = in_turn(works, repetitions, alone=True) | in_turn(plain, 2)
+        played.timed = in_turn(works, repetitions, alone=effort.again) | in_turn(plain, 2)
     return played
 
 
@@ -163,7 +163,7 @@ def overhead(effort: Effort) -> Timed:
 
     work = Work(ticks, lambda: market.rollback(start))
     work.do()
-    return in_turn({"empty": work}, effort.repetitions, alone=True)["empty"]
+    return in_turn({"empty": work}, effort.repetitions, alone=effort.again)["empty"]
 
 
 def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Iterator[Figure]:
@@ -206,12 +206,12 @@ def _figures(one: Played) -> Iterator[Figure]:
         )  # fmt: skip
     if not one.suffix:
         yield Figure(
-            f"sweep_{name}", f"bare sweep, {who}", "users/s", timed["sweep"].rates(one.users * one.ticks),
+            f"sweep_{name}", f"bare sweep, {who}", "1/s", timed["sweep"].rates(one.users * one.ticks),
             reference=True, cores=timed["sweep"].cores,
         )  # fmt: skip
         yield Figure(
-            f"copy_{name}", f"copy of the bytes, {who}", "B/s", timed["copy"].rates(COPIES * one.copied_bytes),
-            reference=True, cores=timed["copy"].cores,
+            f"copy_{name}", f"copy of the bytes, {who}", "B/s",
+            timed["copy"].rates(COPIES * one.copied_bytes), reference=True, cores=timed["copy"].cores,
         )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Effort:
       store_users: users of the worlds that are committed and loaded.
       env_steps: steps of the environment in one repetition.
       ppo_steps: env steps of one short `learn`.
+      again: whether disturbed repetitions are made up for, see `in_turn`.
     """
 
     sizes: tuple[int, ...] = (1_000, 10_000, 1_000_000)
@@ -36,6 +37,7 @@ class Effort:
     store_users: tuple[int, ...] = (10_000, 100_000)
     env_steps: int = 4_800
     ppo_steps: int = 15_360
+    again: bool = True
 
 
 FULL = Effort()
@@ -44,11 +46,12 @@ QUICK = Effort(
     curve=(),
     repetitions=3,
     slow_repetitions=1,
-    busy_ticks=500_000,
+    busy_ticks=250_000,
     numpy_users=10_000,
     store_users=(10_000,),
     env_steps=960,
-    ppo_steps=3_840,
+    ppo_steps=1_920,
+    again=False,
 )
 
 

@@ -24,22 +24,27 @@ def progress(sections: int) -> Iterator[tuple[Callable[[str], None], Callable[[]
         yield lambda words: bar.update(task, description=words), lambda: bar.advance(task)
 
 
-def amount(value: float, unit: str) -> str:
-    """A value with its unit in three digits: 6.02 M/s, 178 ns, 0.42 s.
+def scale_of(value: float, unit: str) -> tuple[float, str]:
+    """The scale in which a value has at most three digits before the point, and its unit then.
 
     Args:
       value: > 0.
-      unit: of a Figure; a rate ends in "/s".
+      unit: of a Figure; rates and seconds are scaled, others are as they are.
     """
     if unit.endswith("/s"):
-        what = unit[:-2]
-        what = "" if what == "1" else what
+        what = unit[:-2].removeprefix("1")
         scale, letter = next(((s, w) for s, w in _SCALES if value >= s), (1.0, ""))
-        return f"{_digits(value / scale)} {letter}{what}/s"
+        return scale, f"{letter}{what}/s"
     if unit == "s":
         scale, letter = next(((s, w) for s, w in _SMALL if value >= s), _SMALL[-1])
-        return f"{_digits(value / scale)} {letter}s"
-    return f"{_digits(value)} {unit}"
+        return scale, f"{letter}s"
+    return 1.0, unit
+
+
+def amount(value: float, unit: str) -> str:
+    """A value with its unit in three digits: 6.02 M/s, 178 ns, 420 ms."""
+    scale, spelled = scale_of(value, unit)
+    return f"{_digits(value / scale)} {spelled}"
 
 
 def _digits(value: float) -> str:
@@ -49,11 +54,11 @@ def _digits(value: float) -> str:
 
 
 def spread(figure: dict[str, Any]) -> str:
-    """The smallest and the largest repetition; nothing for a single one."""
+    """The smallest and the largest repetition, in the median's unit; nothing for a single one."""
     if figure["repetitions"] < 2:
         return ""
-    low, high = (amount(figure[end], figure["unit"]) for end in ("min", "max"))
-    return f"{low.rsplit(' ', 1)[0]} – {high}" if low.split()[-1] == high.split()[-1] else f"{low} – {high}"
+    scale, _ = scale_of(figure["median"], figure["unit"])
+    return f"{_digits(figure['min'] / scale)} – {_digits(figure['max'] / scale)}"
 
 
 def ratios(figure: dict[str, Any]) -> str:
@@ -65,17 +70,16 @@ def rows(report: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """The table's rows, with their figure: name, median, spread, repetitions, ratio, share of a core."""
     for figure in report["figures"]:
         cores = "" if figure["cores"] is None else f"{figure['cores']:.2f}"
-        yield figure, [
-            figure["text"], amount(figure["median"], figure["unit"]), spread(figure), str(figure["repetitions"]),
-            ratios(figure), cores,
-        ]  # fmt: skip
+        median = amount(figure["median"], figure["unit"])
+        count = str(figure["repetitions"])
+        yield figure, [figure["text"], median, spread(figure), count, ratios(figure), cores]
 
 
 HEADER = ("what", "median", "spread", "n", "reference", "core")
 LEGEND = (
-    "Dense: 10 media candidates a user a day, not 3. Spread: smallest to largest of n repetitions. Dim (in the "
-    "page, italic): a reference, measured in the same run. Reference: how many times it (for a cost, how many "
-    "times its time). Core: processor time over elapsed time."
+    "Dense: 10 media candidates a user a day, not 3. Spread: smallest and largest of n repetitions. "
+    "Reference: how many times that of a reference in the same run (dim here, italic in the page); for a "
+    "cost, how many times its time. Core: processor time over elapsed time."
 )
 
 
@@ -100,7 +104,9 @@ def show(report: dict[str, Any]) -> None:
     console = Console()
     table = Table(title="gaelp bench", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEADER:
-        table.add_column(name, justify="left" if name in ("what", "reference") else "right")
+        table.add_column(
+            name, justify="left" if name in ("what", "reference") else "right", no_wrap=name == "what"
+        )
     last = ""
     for figure, row in rows(report):
         if last and figure["section"] != last:

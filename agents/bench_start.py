@@ -1,4 +1,4 @@
-"""What a start costs: imports, and compiling with an empty and a filled cache, each in its own process."""
+"""What a start costs: imports, and compiling with an empty and a warm cache, each in its own process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def measure_start(effort: Effort, say: Say) -> Iterator[Figure]:
         reference = "numpy" if module == "gaelp_env" else "numba"
         yield Figure(
             f"import_{module.replace('.', '_')}", f"import {module}", "s", tuple(seconds[module]),
-            {f"import {reference}": middle[module] / middle[reference]},
+            {reference: middle[module] / middle[reference]},
         )  # fmt: skip
     cold: list[float] = []
     warm: list[float] = []
@@ -63,10 +63,10 @@ def measure_start(effort: Effort, say: Say) -> Iterator[Figure]:
             warm.extend(_timed(_FIRST_TICK, place) for _ in range(2))
     middle_warm = sorted(warm)[len(warm) // 2]
     yield Figure(
-        "compile_cold", "first tick, empty cache", "s", tuple(cold),
-        {"filled cache": sorted(cold)[len(cold) // 2] / middle_warm},
+        "compile_cold", "first tick, cold cache", "s", tuple(cold),
+        {"warm": sorted(cold)[len(cold) // 2] / middle_warm},
     )  # fmt: skip
-    yield Figure("compile_warm", "first tick, filled cache", "s", tuple(warm))
+    yield Figure("compile_warm", "first tick, warm cache", "s", tuple(warm))
 
 
 def _timed(program: str, settings: dict[str, str]) -> float:

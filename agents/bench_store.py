@@ -70,7 +70,7 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     who = f"{name} users"
     yield Figure(
         f"commit_{name}", f"commit of a day, {who}", "s", tuple(commit.elapsed),
-        {"plain upsert": commit.seconds / upsert.seconds}, cores=commit.cores,
+        {"upsert": commit.seconds / upsert.seconds}, cores=commit.cores,
     )  # fmt: skip
     yield Figure(
         f"upsert_{name}", f"plain upsert, {who}", "s", tuple(upsert.elapsed), reference=True,
@@ -78,18 +78,16 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(
         f"load_{name}", f"load, {who}", "s", tuple(load.elapsed),
-        {"plain select": load.seconds / select.seconds}, cores=load.cores,
+        {"select": load.seconds / select.seconds}, cores=load.cores,
     )  # fmt: skip
     yield Figure(
         f"select_{name}", f"plain select, {who}", "s", tuple(select.elapsed), reference=True,
         cores=select.cores,
     )  # fmt: skip
+    yield Figure(f"disk_{name}", f"a user on disk, {name} at birth", "B", (born,), {"table": born / plain})
     yield Figure(
-        f"disk_{name}", f"on disk a user, {who}, at birth", "B", (born,), {"plain table": born / plain}
-    )
-    yield Figure(
-        f"disk_days_{name}", f"the same after {repetitions + 1} days", "B",
-        (grown,), {"plain table": grown / plain},
+        f"disk_days_{name}", f"a user on disk, {name} later", "B",
+        (grown,), {"table": grown / plain},
     )  # fmt: skip
 
 
@@ -153,9 +151,9 @@ def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
     """Yields the bytes of a user in memory."""
     say("bytes in memory")
     people = Population(np.zeros(1, HOT.descr + COLD.descr))
-    yield Figure("hot_bytes", "in memory a user: hot half", "B", (float(HOT.itemsize),))
-    yield Figure("cold_bytes", "in memory a user: cold half", "B", (float(COLD.itemsize),))
+    yield Figure("hot_bytes", "bytes a user, hot half", "B", (float(HOT.itemsize),))
+    yield Figure("cold_bytes", "bytes a user, cold half", "B", (float(COLD.itemsize),))
     yield Figure(
-        "memory_bytes", "in memory a user: all told", "B", (float(people.bytes_a_user),),
-        {"limit of 200": people.bytes_a_user / 200.0},
+        "memory_bytes", "bytes a user, all told", "B", (float(people.bytes_a_user),),
+        {"limit": people.bytes_a_user / 200.0},
     )  # fmt: skip

@@ -71,12 +71,14 @@ class Outcome:
     Attributes:
       margin: `[R]` margin of the orders that fell due, currency.
       conversions: `[R]` orders that fell due.
+      accrued: `[R]` expected incremental margin of the ads seen, as of the moment, currency.
       spend: `[R]` currency.
       spend_by_channel: `[R, 5]` currency.
     """
 
     margin: NDArray[np.float64]
     conversions: NDArray[np.float64]
+    accrued: NDArray[np.float64]
     spend: NDArray[np.float64]
     spend_by_channel: NDArray[np.float64]
 
@@ -86,11 +88,13 @@ class _Tally:
 
     def __init__(self) -> None:
         self.margin_micro = 0
+        self.accrued_micro = 0
         self.conversions = 0
         self.spend_micro = np.zeros(len(CHANNELS), np.int64)
 
     def add(self, ledger: Any) -> None:
         self.margin_micro += int(ledger["value_micro"])
+        self.accrued_micro += int(ledger["accrued_micro"])
         self.conversions += int(ledger["conversions"])
         self.spend_micro += ledger["spend_micro"]
 
@@ -124,6 +128,7 @@ def play(
     return Outcome(
         margin=np.array([tally.margin_micro for tally in tallies], np.float64) / MICRO,
         conversions=np.array([tally.conversions for tally in tallies], np.float64),
+        accrued=np.array([tally.accrued_micro for tally in tallies], np.float64) / MICRO,
         spend=spend.sum(axis=1),
         spend_by_channel=spend,
     )

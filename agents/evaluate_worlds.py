@@ -54,7 +54,7 @@ def standing(store: str, worlds: Sequence[str]) -> dict[str, int]:
 
 
 def worlds_named(store: str, world: str) -> list[str]:
-    """The world of that name, or else all sub-worlds of that stem. Raises WorldNotFound, saying what is there."""
+    """The world of that name, or else all sub-worlds of that stem. Raises WorldNotFound in words."""
     there = [line.birth.world for _, line in all_worlds(store)]
     found = [world] if world in there else [name for name in there if name.startswith(f"{world}/")]
     if not found:

@@ -57,13 +57,14 @@ def show_journey(journey: Report, last: int = 20, console: Console | None = None
     events = journey["events"]
     if events:
         shown = events[-last:]
-        labels = {met["episode"]: met["label"] for met in journey["episodes_with_events"]}
+        labels = {met["episode"]: met["label"] for met in journey["episodes_with_events"] if met["label"]}
+        named = ("named",) if labels else ()
         title = (
             "Journey"
             if len(shown) == len(events)
             else f"Journey: the last {len(shown)} of {len(events)} events"
         )
-        table = _table("at (UTC)", ">episode", "what", "channel", ">money", title=title)
+        table = _table("at (UTC)", ">episode", *named, "what", "channel", ">money", title=title)
         for event in shown:
             table.add_row(*_event(event, labels))
         out.print(table)
@@ -90,7 +91,10 @@ def _table(*columns: str, title: str | None = None) -> Table:
     for name in columns:
         right = name.startswith(">")
         table.add_column(
-            name.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
+            name.removeprefix(">"),
+            justify="right" if right else "left",
+            no_wrap=right or name.startswith("at "),
+            overflow="fold",
         )
     return table
 
@@ -178,7 +182,7 @@ def _state(journey: Report) -> Table:
             f"awareness {journey['awareness']:.3f}, fatigue {journey['fatigue']:.3f}, "
             f"intent {journey['intent']:.3f}"
         ),
-        "time span": f"{journey['span_days']:.2f} days",
+        "time span": _span(journey["span_days"]),
         "episodes": f"{_count(journey['episodes'])}{last}",
         "touchpoints": f"{_count(counts['touchpoints'])}, {_count(counts['clicks'])} clicked",
         "visits": "not kept" if counts["visits"] is None else _count(counts["visits"]),
@@ -190,14 +194,21 @@ def _state(journey: Report) -> Table:
 
 
 def _event(event: Report, labels: dict[int, str]) -> tuple[str, ...]:
-    label = labels.get(event["episode"], "")
-    episode = f"{event['episode']} {escape(label)}".strip()
+    name = (escape(labels.get(event["episode"], "")),) if labels else ()
+    when = (_time(event["at"]), _count(event["episode"]), *name)
     if event["kind"] == "touchpoint":
         what = "ad seen" if event["ours"] else "rival's ad seen"
         what += ", clicked" if event["clicked"] else ""
-        return _time(event["at"]), episode, what, event["channel"], f"-{event['price']:.4f}"
-    credit = event["attributed"] or "nobody"
-    return _time(event["at"]), episode, "order", f"credit: {credit}", f"{event['value']:.2f}"
+        return *when, what, event["channel"], f"{-event['price']:.4f}" if event["price"] else "0"
+    return *when, "order", f"credit: {event['attributed'] or 'nobody'}", f"{event['value']:.2f}"
+
+
+def _span(days: float) -> str:
+    """A length of time in the largest unit of which there is at least one."""
+    for unit, length in (("days", 1.0), ("hours", 1 / 24), ("minutes", 1 / 1440)):
+        if days >= length:
+            return f"{days / length:.2f} {unit}"
+    return f"{days * 86_400:.0f} seconds"
 
 
 def _time(text: Any) -> str:

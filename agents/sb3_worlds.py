@@ -107,8 +107,8 @@ def _refuse_shared_file(learnings: Sequence[Learning]) -> None:
     shared = next((home for home in homes if homes.count(home) > 1), None)
     if shared is not None:
         raise ValueError(
-            f"Several of the worlds live in one file, {shared}, and a file has one writing process: go on with "
-            "--vec dummy, or let --vec subproc begin new worlds, under another --world or --store."
+            f"Several of the worlds live in one file, {shared}, and a file has one writing process: go on "
+            "with --vec dummy, or let --vec subproc begin new worlds, under another --world or --store."
         )
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents.baselines import Found, SearchPlan, make_baselines, save_found, search_baselines
 from agents.evaluate_play import Start
@@ -19,10 +19,6 @@ from agents.manifest import Manifest, write_whole
 from agents.report import Speaker, report_json, show_training
 from agents.train_run import Run, open_run
 from agents.train_settings import settings_of
-
-if TYPE_CHECKING:
-    from stable_baselines3.common.base_class import BaseAlgorithm
-    from stable_baselines3.common.vec_env import VecEnv
 
 POLICY = "trained"
 RUN_OUT_DAYS = 30

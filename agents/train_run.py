@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.evaluate_play import Commit
 from agents.evaluate_policies import seeds_for
-from agents.evaluate_worlds import commits_of, config_of_worlds, read_commits, standing, write_commits
+from agents.evaluate_worlds import config_of_worlds, read_commits, standing, write_commits
 from agents.manifest import Manifest
 from agents.report import Speaker
 from agents.train_settings import Settings

@@ -359,6 +359,11 @@ class MarketConfig(_Part):
         """The first 16 hex digits of the SHA-256 of `to_json()`."""
         return self._fingerprint
 
+    # Tables are cached by configuration and looked up at every tick, so equality must be cheap.
     def __hash__(self) -> int:
-        # Tables are cached by configuration and looked up at every tick.
         return hash(self._fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MarketConfig):
+            return NotImplemented
+        return self is other or self._fingerprint == other._fingerprint

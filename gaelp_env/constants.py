@@ -123,7 +123,8 @@ def delay_shares(conversion: Conversion) -> Floats:
     """
     weights, means = np.array(conversion.delay_weights), np.array(conversion.delay_means_h)
     kept = weights * -np.expm1(-conversion.delay_max_h / means)
-    return kept / kept.sum()
+    shares: Floats = kept / kept.sum()
+    return shares
 
 
 def as_record(values: NamedTuple) -> NDArray[Any]:

@@ -186,7 +186,8 @@ def buy_slot(c, m, channel, number, j, moment_h):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def meet(  # type: ignore[no-untyped-def]
-    constants, moment, table, hot, cold, changed, index, candidates, count, counts, sums, touches, won, decided
+    constants, moment, table, hot, cold, changed, index, candidates, count, counts, sums, touches, won,
+    decided,
 ):  # fmt: skip
     """Meets the users who arrive, one after the other, each at all their moments.
 
@@ -211,8 +212,8 @@ def meet(  # type: ignore[no-untyped-def]
         if k + AHEAD < count:
             ahead = np.uint64(index[k + AHEAD])
             prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
-            prefetch(cold_at + ahead * cold_bytes)  # type: ignore[call-arg]
-            prefetch(cold_at + ahead * cold_bytes + np.uint64(64))  # type: ignore[call-arg]
+            prefetch(cold_at + ahead * cold_bytes)
+            prefetch(cold_at + ahead * cold_bytes + np.uint64(64))
         i = index[k]
         row, rest = hot[i], cold[i]
         n = candidates[k]

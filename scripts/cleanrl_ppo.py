@@ -172,9 +172,8 @@ def main(arguments: list[str] | None = None) -> float:
 
         if returns and (update % 10 == 0 or update == updates):
             speed = update * batch / (time.monotonic() - began)
-            print(
-                f"step {update * batch:,}: accrued profit of an episode {np.mean(returns):,.1f}, {speed:,.0f} steps/s"
-            )
+            mean = float(np.mean(returns))
+            print(f"step {update * batch:,}: accrued profit of an episode {mean:,.1f}, {speed:,.0f} steps/s")
     envs.close()
     return float(np.mean(returns)) if returns else float("nan")
 

@@ -38,7 +38,7 @@ _forgotten: deque[str] = deque()
 def take(path: str) -> None:
     """Takes the lock of a store file for this process, once more if it has it. Raises WorldBusy."""
     with _guard:
-        _sweep()
+        settle()
         held = _held.get(path)
         if held is not None:
             held.count += 1
@@ -49,16 +49,21 @@ def take(path: str) -> None:
 def drop(path: str) -> None:
     """Gives back what one `take` took; the last one frees the file. Not held is no error."""
     with _guard:
-        held = _held.get(path)
-        if held is None:
-            return
-        held.count -= 1
-        if held.count == 0:
-            del _held[path]
-            # Removed before it is let go: who opened it meanwhile sees that the name is gone, and retries.
-            if _is_still(path, held.descriptor):
-                os.unlink(path + _SUFFIX)
-            os.close(held.descriptor)
+        settle()
+        _uncount(path)
+
+
+def _uncount(path: str) -> None:
+    held = _held.get(path)
+    if held is None:
+        return
+    held.count -= 1
+    if held.count == 0:
+        del _held[path]
+        # Removed before it is let go: who opened it meanwhile sees that the name is gone, and retries.
+        if _is_still(path, held.descriptor):
+            os.unlink(path + _SUFFIX)
+        os.close(held.descriptor)
 
 
 def forget(path: str, process: int) -> None:
@@ -71,10 +76,17 @@ def forget(path: str, process: int) -> None:
         _forgotten.append(path)
 
 
+def settle() -> None:
+    """Drops what finalisers forgot since the last call."""
+    with _guard:
+        while _forgotten:
+            _uncount(_forgotten.popleft())
+
+
 def is_held(path: str) -> bool:
     """Whether this process has the lock."""
     with _guard:
-        _sweep()
+        settle()
         return path in _held
 
 
@@ -152,17 +164,12 @@ def _is_still(path: str, descriptor: int) -> bool:
     return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
 
-def _sweep() -> None:
-    while _forgotten:
-        drop(_forgotten.popleft())
-
-
 def _leave() -> None:
     with _guard:
-        _sweep()
+        settle()
         for path, held in list(_held.items()):
             held.count = 1
-            drop(path)
+            _uncount(path)
 
 
 def _in_child() -> None:

@@ -14,7 +14,7 @@ from weakref import WeakSet, finalize
 import numpy as np
 
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
-from storage import filelock as filelock
+from storage import filelock
 from storage.base import Batch, Birth, Lease, Snapshot, StoreError, WorldInfo, WorldNotFound
 from storage.place import Place
 from storage.urls import Address, read_url
@@ -76,8 +76,8 @@ def _made(address: Address) -> Place:
 
 def _let_go(key: Key) -> None:
     with _guard:
-        _sweep()
         _uncount(key)
+        _sweep()
 
 
 def _uncount(key: Key) -> None:
@@ -94,6 +94,7 @@ def _uncount(key: Key) -> None:
 def _sweep() -> None:
     while _forgotten:
         _uncount(_forgotten.popleft())
+    filelock.settle()
 
 
 class SharedStore:

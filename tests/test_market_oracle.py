@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gaelp_env.config import MarketConfig
+from gaelp_env.constants import epoch_of
 from gaelp_env.market import Market
 from gaelp_env.population import BOUGHT, CLICKED, GONE, KNOWN, REACHED, RING, RING_ORDERS
 from tests.markets import bids_of, busy_world, reference_cpm
@@ -38,8 +39,8 @@ def test_the_kernel_and_the_plain_market_tell_the_same_story(seed: int, config: 
         bids = bids_of(seed, t, reference_cpm(config))
         ours, theirs = market.advance(bids), oracle.advance(bids.tolist())
         same_ledger(t, ours.ledger, theirs)
-        same_touches(t, ours.touchpoints, theirs, market._epoch)
-        same_orders(t, ours.conversions, theirs, market._epoch)
+        same_touches(t, ours.touchpoints, theirs, epoch_of(config))
+        same_orders(t, ours.conversions, theirs, epoch_of(config))
         stops += theirs.counts["stopped"]
         touches, orders = touches + len(theirs.touches), orders + len(theirs.orders)
         births += theirs.counts["births"]

@@ -38,7 +38,8 @@ def test_the_table_is_the_plain_ones(config: MarketConfig) -> None:
 
 @given(STAGE, SHARE, SHARE)
 def test_looking_up_is_exact_at_knots_and_linear_between(stage: int, awareness: float, intent: float) -> None:
-    assert prospect(TABLE, stage, awareness, intent) == pytest.approx(PLAIN.at(stage, awareness, intent), rel=1e-9)
+    plain = PLAIN.at(stage, awareness, intent)
+    assert prospect(TABLE, stage, awareness, intent) == pytest.approx(plain, rel=1e-9)
     a, i = round(awareness * 16), round(intent * 12)
     assert prospect(TABLE, stage, a / 16, i / 12) == pytest.approx(TABLE[stage, a, i], rel=1e-12)
 
@@ -51,7 +52,7 @@ def test_a_prospect_grows_with_awareness_intent_and_stage() -> None:
 
 
 def test_without_visits_nobody_has_a_prospect() -> None:
-    lonely = CONFIG.model_copy(update={"conversion": CONFIG.conversion.model_copy(update={"visit_rate": (0.0,) * 5})})
+    lonely = MarketConfig.model_validate({"conversion": {"visit_rate": [0.0] * 5}})
     assert not prospect_table(lonely).any()
 
 
@@ -62,9 +63,12 @@ def test_a_prospect_worked_by_hand() -> None:
             "people": {"stay_days": 10.0, "visits_per_day": 0.5},
             "response": {"intent_per_visit": 0.0},
             "journey": {"forward_probability": 0.0, "backward_half_life_d": [1e6] * 4},
-            "conversion": {"visit_rate": [0.1] * 5, "buy_rate": [0.01] * 5, "order_value": 100.0, "margin": 0.4},
+            "conversion": {
+                "visit_rate": [0.1] * 5, "buy_rate": [0.01] * 5, "intent_boost": 0.0, "order_value": 100.0,
+                "margin": 0.4,
+            },
         }
-    )
+    )  # fmt: skip
     in_a_stay = 0.5 * 0.1 * 10.0  # visits
     assert prospect_table(config) == pytest.approx(40.0 * 0.01 * in_a_stay, rel=0.02)
 
@@ -96,7 +100,8 @@ def test_an_ad_that_does_nothing_is_worth_nothing(stage: int, awareness: float) 
 
 
 def test_who_intends_or_has_bought_is_not_moved_by_an_event() -> None:
-    assert [advance_probability(CONSTANTS, s, 0.5, 0.5, 1.0) > 0.0 for s in range(5)] == [True] * 3 + [False] * 2
+    moved = [advance_probability(CONSTANTS, stage, 0.5, 0.5, 1.0) > 0.0 for stage in range(5)]
+    assert moved == [True, True, True, False, False]
 
 
 def test_people_left_alone_earn_their_prospect() -> None:
@@ -105,14 +110,15 @@ def test_people_left_alone_earn_their_prospect() -> None:
         {
             "clock": {"tick_minutes": 120.0},
             "people": {"users": 6000, "stay_days": 6.0, "visits_per_day": 3.0, "media_per_day": 0.1},
-            "conversion": {"visit_rate": [0.1, 0.2, 0.3, 0.4, 0.1], "buy_rate": [0.01, 0.02, 0.05, 0.1, 0.02]},
+            "conversion": {
+                "visit_rate": [0.1, 0.2, 0.3, 0.4, 0.1], "buy_rate": [0.01, 0.02, 0.05, 0.1, 0.02],
+            },
         }
-    )
+    )  # fmt: skip
     decided, born = [], 0
     for seed in range(6):
         market = Market.born(config, seed)
         rows = market.population.rows(slice(None))
-        market.population.rate[:] = market.population.hot["rate"]
         born += float(rows["propensity"].sum())
         decided.append(margin_of_lives(market, config.people.users))
     newborn = prospect_table(config)[0, 0, 0]

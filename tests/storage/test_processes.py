@@ -234,6 +234,32 @@ def test_a_forked_child_reads_but_has_neither_lease_nor_lock(url: str, path: Pat
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_a_child_reads_what_is_committed_after_its_parent_let_go(url: str) -> None:
+    """A connection that had crossed the fork would go on reading the log that the parent removed."""
+    store = open_store(url)
+    lease = store.acquire(birth(), expected=None)
+    store.commit([(lease, batch(0, range(100)))])
+    asked, ask = os.pipe()
+    answer, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found = [store.load("demo").sequence]
+        os.read(asked, 1)
+        found.append(store.load("demo").sequence)
+        os.write(told, repr(found).encode())
+        os._exit(0)
+    store.commit([(lease, batch(1, range(100)))])
+    store.release(lease)
+    lease = store.acquire(birth(), expected=1)
+    store.commit([(lease, batch(2, range(100))), (lease, batch(3, range(100)))])
+    os.write(ask, b"!")
+    os.waitpid(child, 0)
+    assert os.read(answer, 100) in (b"[0, 3]", b"[1, 3]", b"[2, 3]", b"[3, 3]")
+    for end in (asked, ask, answer, told):
+        os.close(end)
+    store.close()
+
+
 def test_a_child_can_write_what_its_parent_let_go(url: str) -> None:
     store = open_store(url)
     lease = store.acquire(birth(), expected=None)

@@ -86,6 +86,15 @@ def test_envs_of_one_process_share_the_file(url: str, tmp_path: Path) -> None:
     assert query(tmp_path / "my.db", "SELECT count(*) FROM worlds") == [(3,)]
 
 
+def test_a_claim_ends_with_its_object(url: str, tmp_path: Path) -> None:
+    place = free_subworld(url, "demo")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"my.db.lock", "my.demo-0.db.lock"}
+    store = open_store(place.url)
+    del place
+    store.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_memory_has_sub_worlds_too() -> None:
     assert tuple(free_subworld("memory:", "demo")) == ("memory:", "demo/0")
     url = "memory:siblings"

@@ -14,6 +14,7 @@ import pytest
 from storage import open_store
 from storage.base import (
     PUBLIC_COLUMNS,
+    LeaseLost,
     NotAStore,
     Store,
     StoreError,
@@ -336,6 +337,23 @@ def test_a_holder_of_another_machine_is_believed_for_a_minute(path: Path) -> Non
         connection.execute("UPDATE worlds SET lease_token = ''")
         connection.commit()
         connection.close()
+
+
+def test_a_lease_that_was_taken_over_from_elsewhere_never_writes_again(store: Store) -> None:
+    lease = store.acquire(birth(), expected=None)
+    store.commit([(lease, batch(0, [1]))])
+    taken = "UPDATE worlds SET lease_host = 'far', lease_token = 't', lease_epoch = lease_epoch + 1"
+    writer(store).execute(taken)
+    for write in (
+        lambda: store.commit([(lease, batch(1, [1]))]),
+        lambda: store.heartbeat(lease),
+        lambda: store.prune(lease, np.datetime64("2027-01-01")),
+    ):
+        with pytest.raises(LeaseLost, match=r"epoch 1.*held by process .* on far since"):
+            write()
+    assert store.load("demo").sequence == 0
+    store.close()
+    assert query(store.url.removeprefix("sqlite:///"), "SELECT lease_token FROM worlds") == [("t",)]
 
 
 @pytest.mark.parametrize("change", ["lease_boot = 'before'", "lease_pid = 0", "lease_started = '1'"])
