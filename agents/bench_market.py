@@ -139,11 +139,11 @@ def _copies(columns: tuple[NDArray[Any], ...]) -> Callable[[], None]:
 
 def _numpy_work(market: Market, span: range, bids: NDArray[np.float64]) -> Work:
     """The NumPy version over the same ticks from the same people."""
-    users = market.population.rows(slice(None))
+    users, pressure = market.population.rows(slice(None)), market.record["pressure"].copy()
     box: list[NumpyMarket] = []
 
     def renew() -> None:
-        box[:] = [NumpyMarket(market.config, users, 1)]
+        box[:] = [NumpyMarket(market.config, users, 1, pressure)]
 
     def play() -> None:
         for tick in span:

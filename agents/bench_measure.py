@@ -46,10 +46,10 @@ QUICK = Effort(
     curve=(),
     repetitions=3,
     slow_repetitions=1,
-    busy_ticks=250_000,
+    busy_ticks=100_000,
     numpy_users=10_000,
     store_users=(10_000,),
-    env_steps=960,
+    env_steps=480,
     ppo_steps=1_920,
     again=False,
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gaelp_env.auction import FIRST, OWNED
 from gaelp_env.config import MarketConfig
-from gaelp_env.constants import MAX_TOUCHES, constants_of, season_of
+from gaelp_env.constants import MAX_TOUCHES, constants_of, levels_of, season_of
 from gaelp_env.journey import AWARE, CONVERTED, INTENT
 
 Floats = NDArray[np.float64]
@@ -33,12 +33,12 @@ class NumpyMarket:
       spend: currency units since birth.
     """
 
-    def __init__(self, config: MarketConfig, users: NDArray[Any], seed: int) -> None:
+    def __init__(self, config: MarketConfig, users: NDArray[Any], seed: int, pressure: Floats) -> None:
+        """Takes `[U]` of USER as they are, and rivals' pressure by channel, `[K]`."""
         self._c = constants_of(config)
         self._season = season_of(config)
-        channels = config.channels.in_order()
-        self._reference = np.array([channel.reference_cpm for channel in channels])
-        self._floor = config.prices.floor_median * self._reference
+        self._levels, self._prices = levels_of(config), config.prices
+        self._pressure = pressure.copy()
         self._generator = np.random.Generator(np.random.Philox(seed))
         self.counts = dict.fromkeys(COUNTS, 0)
         self.spend = 0.0
@@ -79,6 +79,10 @@ class NumpyMarket:
             here = self.leaves_h[who] > at_h
             self._meet(who[here], at_h[here], bids_cpm, hour % 24)
         self._settle(start_h + c.tick_h)
+        keep = 2.0 ** (-c.tick_h / self._prices.pressure_half_life_h)
+        shock = self._generator.standard_normal(len(self._pressure))
+        sd = self._prices.pressure_log_sd
+        self._pressure = keep * self._pressure + math.sqrt(1.0 - keep * keep) * sd * shock
 
     def _meet(self, who: Places, at_h: Floats, bids: Floats, hour: int) -> None:
         c = self._c
@@ -103,7 +107,7 @@ class NumpyMarket:
         asked = bids[channel] > 0.0
         self.counts["bids"] += int(asked.sum())
         asked &= winnable < c.winnable[channel]
-        won, cost = self._auction(channel, bids, self._season.price[hour])
+        won, cost = self._auction(channel, bids, hour)
         won &= asked
         self.counts["wins"] += int(won.sum())
         self.spend += float(cost[won].sum()) / 1000.0
@@ -130,13 +134,14 @@ class NumpyMarket:
         self.last_episode[fresh] = 1
         self.episodes[fresh] += np.uint32(1)
 
-    def _auction(self, channel: Places, bids: Floats, level: float) -> tuple[NDArray[np.bool_], Floats]:
+    def _auction(self, channel: Places, bids: Floats, hour: int) -> tuple[NDArray[np.bool_], Floats]:
         c, size = self._c, len(channel)
         rule, bid = c.rule[channel], bids[channel]
         owned = rule == OWNED
-        median = self._reference[channel] * np.where(owned, 1.0, level)
-        rival = median * np.exp(c.price_log_sd * self._generator.standard_normal(size))
-        floor = self._floor[channel] * np.exp(c.floor_log_sd * self._generator.standard_normal(size))
+        level = np.exp(self._levels.moves * (self._season.log_price[hour] + self._pressure))
+        spread = np.exp(c.price_log_sd * self._generator.standard_normal(size))
+        rival = (self._levels.reference * level)[channel] * spread
+        floor = self._levels.floor[channel] * np.exp(c.floor_log_sd * self._generator.standard_normal(size))
         floor[(self._generator.random(size) >= c.floor_share) | owned] = 0.0
         to_beat = np.maximum(rival, floor)
         cost = np.where(rule == FIRST, bid, np.where(owned, c.send_cost_cpm[channel], to_beat))

@@ -192,7 +192,7 @@ class Prices(_Part):
     """What rivals pay: a log-normal highest price around each channel's reference."""
 
     log_sd: float = _field(
-        0.40, "1", "derived: iPinYou's 0.914 over all hours and days, less hours (0.31) and pressure (0.76)",
+        0.44, "1", "derived: iPinYou's 0.914 over all hours and days, less hours (0.25) and pressure (0.76)",
         "sd of the log of the highest rival price, auction by auction", ge=0.0, le=3.0,
     )  # fmt: skip
     pressure_log_sd: float = _field(

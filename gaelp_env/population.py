@@ -169,9 +169,9 @@ class Population:
         self.size = need
 
     def index_of(self, number: int) -> int:
-        """Position of a user's row. Raises KeyError if nobody of that number is here."""
+        """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""
         at = int(np.searchsorted(self.number[: self.size], number))
-        if at == self.size or int(self.number[at]) != number:
+        if at == self.size or int(self.number[at]) != number or int(self.hot["flags"][at]) & GONE:
             raise KeyError(f"no user number {number} lives in this market")
         return at
 

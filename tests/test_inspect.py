@@ -122,6 +122,13 @@ class TestTotals:
             chosen = [world["world"] for world in inspect_world(played.url, stem)["worlds"]]
             assert sorted(chosen) == ["demo/0", "demo/1"]
 
+    def test_a_world_of_that_very_name_goes_before_the_sub_worlds(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/stems.db"
+        for name in ("demo", "demo/0"):
+            World.create(url, name, config=TINY).close()
+        assert [world["world"] for world in inspect_world(url, "demo")["worlds"]] == ["demo"]
+        assert [world["world"] for world in inspect_world(url, "demo/*")["worlds"]] == ["demo/0"]
+
     def test_together_is_the_sum(self, played: Played) -> None:
         report = inspect_world(played.url, "demo")
         first, second = report["worlds"]
@@ -234,11 +241,11 @@ class TestNamed:
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         url = f"sqlite:///{tmp_path}/named.db"
-        world = World.open(url, "demo", config=TINY)
+        world = World.open(url, "demo", config=load_config("founding"))
         for episode in (1, 2):
             for user in ("sara_mobile_001", "mike_desktop_002"):
                 world.get_or_create_user(user, f"{user[:4]}-{episode}")
-                world.record_touchpoint(user, "video", clicked=True)
+                world.record_touchpoint(user, "video")
         world.record_conversion("sara_mobile_001", 12.5)
         world.close()
         return url

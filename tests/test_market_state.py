@@ -192,7 +192,15 @@ STEPS: dict[str, Callable[[Market], object]] = {
     "take changes": lambda market: market.take_changes(),
     "rekey": lambda market: market.rekey(3),
     "there and back": lambda market: there_and_back(market),
+    "by hand": lambda market: by_hand(market),
 }
+
+
+def by_hand(market: Market) -> None:
+    number = market.name_user()
+    market.touch(number, 1, clicked=True)
+    market.convert(number, 12.5)
+    market.meet(number)
 
 
 def there_and_back(market: Market) -> None:
