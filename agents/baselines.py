@@ -92,7 +92,7 @@ class Found:
 
     def to_json(self) -> dict[str, Any]:
         """The findings as plain numbers."""
-        return asdict(self)
+        return asdict(self) | {"bids_cpm": list(self.bids_cpm)}
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Found:

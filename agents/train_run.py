@@ -170,6 +170,8 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
             out / last.policy, env=normalized, tensorboard_log=tensorboard, device="cpu"
         )
     arguments: dict[str, Any] = dict(settings.arguments)
+    if "n_steps" in arguments:
+        arguments["batch_size"] = _even_batch(arguments["n_steps"] * envs.num_envs, arguments["batch_size"])
     rate = float(arguments["learning_rate"])
     if settings.anneal:
         arguments["learning_rate"] = LinearSchedule(rate, 0.1 * rate, 1.0)
@@ -187,3 +189,9 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
         **arguments,
     )
     return normalized, model
+
+
+def _even_batch(rollout: int, wanted: int) -> int:
+    """The mini-batch nearest to `wanted` of which a rollout holds a whole number."""
+    parts = range(max(1, round(rollout / wanted)), 0, -1)
+    return rollout // next(count for count in parts if rollout % count == 0)

@@ -129,6 +129,9 @@ def poisson_count(v, mean):  # type: ignore[no-untyped-def]
       v: uniform in (0, 1).
       mean: >= 0; counts are cut at 64.
     """
+    half_square = 0.5 * mean * mean
+    if half_square <= v < mean - half_square:  # bounds of P(N >= 2) and P(N >= 1): surely one
+        return 1
     mass = math.exp(-mean)
     at_least = 1.0 - mass
     count = 0

@@ -130,9 +130,12 @@ def note_touch(row, rest, channel, moment_h, clicked):  # type: ignore[no-untype
 def bring_up_to_date(c, m, row, moment_h):  # type: ignore[no-untyped-def]
     """Lets the scores fade to `moment_h` and counts the user as met in the open episode."""
     elapsed = moment_h - row.seen_h
-    row.awareness = fade(row.awareness, elapsed, c.awareness_half_life_h)
-    row.fatigue = fade(row.fatigue, elapsed, c.fatigue_half_life_h)
-    row.intent = fade(row.intent, elapsed, c.intent_half_life_h)
+    if row.awareness > 0.0:  # an exponential saved for each score that was never raised
+        row.awareness = fade(row.awareness, elapsed, c.awareness_half_life_h)
+    if row.fatigue > 0.0:
+        row.fatigue = fade(row.fatigue, elapsed, c.fatigue_half_life_h)
+    if row.intent > 0.0:
+        row.intent = fade(row.intent, elapsed, c.intent_half_life_h)
     row.seen_h = moment_h
     if row.last_episode != m.episode:
         row.last_episode = m.episode

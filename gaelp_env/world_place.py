@@ -56,8 +56,8 @@ class Place:
 
     @property
     def held(self) -> bool:
-        """Whether the right to write is ours."""
-        return self.lease is not None
+        """Whether the right to write is this process's."""
+        return self.lease is not None and os.getpid() == self._process
 
     @property
     def wildcard(self) -> bool:

@@ -55,7 +55,7 @@ class Play:
 
     @property
     def mode(self) -> str:
-        """ "write" or "read"."""
+        """Either "write" or "read"."""
         return self.terms.mode
 
     @property
@@ -260,7 +260,7 @@ class Play:
           StoreError the world is let go of all the same.
         """
         try:
-            if self.mode == "write" and self.market is not None and self._place.lease is not None:
+            if self.market is not None and self._place.held:
                 self._end_open()
                 self.commit()
         except StoreFull:

@@ -50,7 +50,9 @@ def _described(dtype: np.dtype[Any]) -> Any:
     if dtype.names is None:
         return dtype.str
     fields = [dtype.fields[name] for name in dtype.names] if dtype.fields else []
-    return {
+    titles = [field[2] if len(field) > 2 else None for field in fields]
+    titled = {"titles": titles} if any(title is not None for title in titles) else {}
+    return titled | {
         "names": list(dtype.names),
         "formats": [_described(field[0]) for field in fields],
         "offsets": [field[1] for field in fields],
@@ -64,7 +66,8 @@ def _built(described: Any) -> np.dtype[Any]:
         return np.dtype(described)
     if "of" in described:
         return np.dtype((_built(described["of"]), tuple(described["shape"])))
-    layout: Any = {
+    titled = {"titles": described["titles"]} if "titles" in described else {}
+    layout: Any = titled | {
         "names": described["names"],
         "formats": [_built(part) for part in described["formats"]],
         "offsets": described["offsets"],

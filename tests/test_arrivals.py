@@ -11,7 +11,7 @@ from gaelp_env import published
 from gaelp_env.arrivals import BLOCK, count_candidates, sort_moments, sweep
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import season_of
-from tests import oracle
+from tests import oracle_chance as plain
 
 
 def candidates(key: int, tick: int, rate: np.ndarray, weight: float) -> np.ndarray:
@@ -32,11 +32,11 @@ def candidates(key: int, tick: int, rate: np.ndarray, weight: float) -> np.ndarr
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.floats(0.0, 1.0))
 def test_the_sweep_misses_nobody(key: int, tick: int, weight: float) -> None:
     rate = np.linspace(0.0, 40.0, 60).astype(np.float32)
-    plain = [
-        oracle.poisson(oracle.draw(key, user, tick, oracle.ARRIVE)[0], float(rate[user]) * weight)
+    expected = [
+        plain.poisson(plain.draw(key, user, tick, plain.ARRIVE)[0], float(rate[user]) * weight)
         for user in range(len(rate))
     ]
-    assert candidates(key, tick, rate, weight).tolist() == plain
+    assert candidates(key, tick, rate, weight).tolist() == expected
 
 
 def test_more_people_than_a_block_are_swept_whole() -> None:

@@ -177,8 +177,8 @@ class TestNumpyVersion:
 
     def test_same_totals_as_the_market(self) -> None:
         config = load_config(
-            {"people.users": 20_000, "people.media_per_day": 10.0, "people.stay_days": 36_500.0, "prices.pressure_log_sd": 0.0,
-             "budget.per_episode": bench_market.NO_LIMIT}
+            {"people.users": 20_000, "people.media_per_day": 10.0, "people.stay_days": 36_500.0,
+             "prices.pressure_log_sd": 0.0, "budget.per_episode": bench_market.NO_LIMIT}
         )  # fmt: skip
         bids = bench_market.reference_bids(config)
         market = Market.born(config, 1)

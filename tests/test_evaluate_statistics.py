@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from agents.evaluate_statistics import interval, ratio_interval, t_probability, t_quantile
 
 # Two-sided 95 % points of Student's t, as printed in every table.
-TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 19: 2.093, 29: 2.045, 60: 2.000}
+TABLE = {
+    1: 12.706,
+    2: 4.303,
+    3: 3.182,
+    4: 2.776,
+    5: 2.571,
+    9: 2.262,
+    10: 2.228,
+    19: 2.093,
+    29: 2.045,
+    60: 2.000,
+}
 
 
 @pytest.mark.parametrize(("degrees", "printed"), TABLE.items())
@@ -68,7 +79,9 @@ def test_a_ratio_to_what_may_be_zero_is_unbounded() -> None:
     st.lists(st.tuples(st.floats(-50, 50), st.floats(5, 9)), min_size=3, max_size=12),
     st.floats(0.1, 10.0),
 )
-def test_a_bounded_ratio_holds_its_estimate_and_scales(pairs: list[tuple[float, float]], scale: float) -> None:
+def test_a_bounded_ratio_holds_its_estimate_and_scales(
+    pairs: list[tuple[float, float]], scale: float
+) -> None:
     above, below = (np.array(column) for column in zip(*pairs, strict=True))
     found, scaled = ratio_interval(above, below), ratio_interval(scale * above, below)
     assert found.mean is not None and scaled.mean is not None

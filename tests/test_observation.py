@@ -96,7 +96,7 @@ def test_the_past_worked_by_hand() -> None:
     record["trail"][0], record["trail"][1] = [400.0] + [0.0] * 4, [100.0] + [0.0] * 4
     reference = CONFIG.channels.search.reference_cpm
     record["trail"][4][0] = 100.0 * reference * 1000.0  # paid the reference for each of the hundred
-    record["bid_cpm"][0] = reference * CONFIG.channels.search.max_multiple ** 0.5
+    record["bid_cpm"][0] = reference * CONFIG.channels.search.max_multiple**0.5
     entries = seen(record)
     assert entries["reached_share"] == pytest.approx(0.25)
     assert entries["clicked_share"] == pytest.approx(0.5)

@@ -12,8 +12,7 @@ import pytest
 
 from gaelp_env.config_load import load_config
 from gaelp_env.world import World
-from storage import open_store
-from tests.worlds import SMALL, STORES, new_url, play, state, step
+from tests.worlds import SMALL, STORES, new_url, play, rows, state, step
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUNDERS = ("sara_mobile_001", "mike_desktop_002", "lisa_tablet_003")
@@ -22,13 +21,6 @@ FOUNDERS = ("sara_mobile_001", "mike_desktop_002", "lisa_tablet_003")
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return new_url(request.param, tmp_path)
-
-
-def rows(url: str, table: str) -> list[dict[str, Any]]:
-    store = open_store(url, read_only=True)
-    found = list(store.rows("demo", table))
-    store.close()
-    return found
 
 
 EPISODE = """

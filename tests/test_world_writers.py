@@ -13,18 +13,12 @@ from gaelp_env import world_place
 from gaelp_env.world import World
 from storage import LeaseLost, WorldBusy, WorldMoved, open_store
 from storage.siblings import all_worlds
-from tests.worlds import SMALL, STORES, new_url, play, played, state, step
+from tests.worlds import SMALL, STORES, TICKS, begun, new_url, play, played, rows, state, step
 
 
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return new_url(request.param, tmp_path)
-
-
-def begun(url: Any, name: str = "demo") -> World:
-    world = World.open(url, name, config=SMALL)
-    world.reset(seed=5)
-    return world
 
 
 def holder(url: str, name: str = "demo") -> str:
@@ -165,6 +159,28 @@ def test_the_holder_says_that_it_lives(url: str, monkeypatch: pytest.MonkeyPatch
         step(world)
     world.close()
     assert [line.sequence for line in open_store(url).worlds()] == []
+
+
+def test_a_forked_child_is_no_second_writer(tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    script = (
+        "import os\nfrom gaelp_env.world import World\nfrom tests.worlds import begun, play, step\n"
+        f"world = begun({url!r})\nplay(world)\nstep(world)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    try:\n        step(world)\n"
+        "    except Exception as error:\n        print(error, flush=True)\n"
+        "    world.close()\n    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "step(world)\nworld.close()\n"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, timeout=120, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "from which this process was forked" in done.stdout
+    assert [row["ticks"] for row in rows(url, "episodes")] == [TICKS, 2]
 
 
 # Sub-worlds.

@@ -14,6 +14,7 @@ from gaelp_env.actions import bids_cpm
 from gaelp_env.config_load import load_config
 from gaelp_env.population import GONE
 from gaelp_env.world import World
+from storage import open_store
 
 TICKS = 4
 SMALL = load_config({"people.users": 60, "people.media_per_day": 12.0, "clock.episode_ticks": TICKS})
@@ -23,7 +24,7 @@ STORES = ("memory", "sqlite")
 _count = itertools.count()
 
 
-def new_url(kind: str, folder: Path) -> str:
+def new_url(kind: str, folder: Path | None) -> str:
     """The URL of a store of that kind that nobody has used."""
     number = next(_count)
     return f"memory:test-{number}" if kind == "memory" else f"sqlite:///{folder / f'store{number}.db'}"
@@ -60,3 +61,18 @@ def played(seed: int, episodes: int) -> bytes:
     world.reset(seed=seed)
     play(world, episodes)
     return state(world)
+
+
+def rows(url: str, table: str, world: str = "demo") -> list[dict[str, Any]]:
+    """A public table, as plain rows."""
+    store = open_store(url, read_only=True)
+    found = list(store.rows(world, table))
+    store.close()
+    return found
+
+
+def begun(store: Any, name: str = "demo", **terms: Any) -> World:
+    """A small world, born from seed 5."""
+    world = World.open(store, name, config=SMALL, **terms)
+    world.reset(seed=5)
+    return world
