@@ -63,7 +63,8 @@ def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:
 
 
 def _row(figure: dict[str, Any], row: list[str]) -> list[str]:
-    return [f"*{row[0]}*", *row[1:]] if figure["reference"] else row
+    cells = [cell.replace("\n", ", ") for cell in row]
+    return [f"*{cells[0]}*", *cells[1:]] if figure["reference"] else cells
 
 
 def _aim_rows(report: dict[str, Any]) -> Iterator[list[str]]:

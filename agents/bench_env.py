@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def measure_env(effort: Effort, say: Say) -> Iterator[Figure]:
         for work in works.values():
             work.prepare()
             work.do()
-        timed = in_turn(works, effort.repetitions, alone=effort.again)
+        timed = in_turn(works, effort.repetitions, on_core=True)
+        timed["sqlite"].on_core = False
         in_memory.close()
         in_file.close()
     ticks = timed["market"].scaled(1 / TICKS)
@@ -47,20 +49,20 @@ def measure_env(effort: Effort, say: Say) -> Iterator[Figure]:
     tick, look = timed["market"].seconds / TICKS, timed["look"].seconds / TICKS
     yield Figure(
         "env_steps", "env.step, 1k users, in memory", "1/s",
-        timed["memory"].rates(effort.env_steps), {"tick": tick / step}, cores=timed["memory"].cores,
+        timed["memory"].rates(effort.env_steps), {"tick": tick / step}, core=timed["memory"].core,
     )  # fmt: skip
     yield Figure(
         "env_steps_sqlite", "env.step, 1k users, SQLite", "1/s",
         timed["sqlite"].rates(effort.env_steps),
-        {"tick": tick / (timed["sqlite"].seconds / effort.env_steps)}, cores=timed["sqlite"].cores,
+        {"in memory": median(timed["memory"].elapsed) / timed["sqlite"].seconds},
     )  # fmt: skip
     yield Figure(
         "tick_1k", "the tick alone, 1k users", "1/s", tuple(1 / t for t in ticks),
-        reference=True, cores=timed["market"].cores,
+        reference=True, core=timed["market"].core,
     )  # fmt: skip
     yield Figure(
         "observation", "an observation", "µs", timed["look"].scaled(1e6 / TICKS), {"env.step": look / step},
-        cores=timed["look"].cores,
+        core=timed["look"].core,
     )  # fmt: skip
 
 
@@ -110,16 +112,16 @@ def measure_ppo(effort: Effort, say: Say) -> Iterator[Figure]:
             "ppo": Work(lambda: model.learn(steps)),
             "worlds": Work(lambda: [worlds.step(action) for _ in range(steps // WORLDS)], worlds.reset),
         }
-        timed = in_turn(works, effort.slow_repetitions)
+        timed = in_turn(works, effort.slow_repetitions, on_core=True)
         worlds.close()
     finally:
         torch.set_num_threads(threads)
     share = timed["worlds"].seconds / timed["ppo"].seconds
     yield Figure(
         "ppo_steps", f"PPO, {WORLDS} default worlds", "1/s", timed["ppo"].rates(steps),
-        {"worlds": share}, cores=timed["ppo"].cores,
+        {"worlds": share}, core=timed["ppo"].core,
     )  # fmt: skip
     yield Figure(
         "vec_steps", f"the {WORLDS} worlds alone", "1/s", timed["worlds"].rates(steps),
-        reference=True, cores=timed["worlds"].cores,
+        reference=True, core=timed["worlds"].core,
     )  # fmt: skip

@@ -104,9 +104,9 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
     market.rollback(start)
     plain = {"numpy": _numpy_work(market, span, bids)} if users <= effort.numpy_users else {}
     if users <= MANY:
-        played.timed = in_turn(works | plain, repetitions, alone=effort.again)
+        played.timed = in_turn(works | plain, repetitions, on_core=True)
     else:
-        played.timed = in_turn(works, repetitions, alone=effort.again) | in_turn(plain, 2)
+        played.timed = in_turn(works, repetitions, on_core=True) | in_turn(plain, 2, on_core=True)
     return played
 
 
@@ -163,14 +163,14 @@ def overhead(effort: Effort) -> Timed:
 
     work = Work(ticks, lambda: market.rollback(start))
     work.do()
-    return in_turn({"empty": work}, effort.repetitions, alone=effort.again)["empty"]
+    return in_turn({"empty": work}, effort.repetitions, on_core=True)["empty"]
 
 
 def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Iterator[Figure]:
     """Yields the figures of the market; appends to `curve` one entry a market, for picture and profile."""
     empty = overhead(effort)
     fixed_us = empty.seconds * 1e3
-    yield Figure("tick_overhead", "a tick with nobody in it", "µs", empty.scaled(1e3), cores=empty.cores)
+    yield Figure("tick_overhead", "a tick with nobody in it", "µs", empty.scaled(1e3), core=empty.core)
     played: dict[tuple[int, str], Played] = {}
     for users in sorted({*effort.sizes, *effort.curve}):
         fast = users <= MANY and users in effort.sizes
@@ -196,22 +196,22 @@ def _figures(one: Played) -> Iterator[Figure]:
     faster = {"NumPy": timed["numpy"].seconds / tick.seconds} if "numpy" in timed else {}
     yield Figure(
         f"opportunities_{name}", f"opportunities, {who}", "1/s", tick.rates(one.opportunities), faster,
-        cores=tick.cores,
+        core=tick.core,
     )  # fmt: skip
-    yield Figure(f"cost_{name}", f"one opportunity, {who}", "ns", one.ns, against, cores=tick.cores)
+    yield Figure(f"cost_{name}", f"one opportunity, {who}", "ns", one.ns, against, core=tick.core)
     if "numpy" in timed:
         yield Figure(
             f"numpy_{name}", f"NumPy version, {who}", "1/s", timed["numpy"].rates(one.opportunities),
-            reference=True, cores=timed["numpy"].cores,
+            reference=True, core=timed["numpy"].core,
         )  # fmt: skip
     if not one.suffix:
         yield Figure(
             f"sweep_{name}", f"bare sweep, {who}", "1/s", timed["sweep"].rates(one.users * one.ticks),
-            reference=True, cores=timed["sweep"].cores,
+            reference=True, core=timed["sweep"].core,
         )  # fmt: skip
         yield Figure(
             f"copy_{name}", f"copy of the bytes, {who}", "B/s",
-            timed["copy"].rates(COPIES * one.copied_bytes), reference=True, cores=timed["copy"].cores,
+            timed["copy"].rates(COPIES * one.copied_bytes), reference=True, core=timed["copy"].core,
         )  # fmt: skip
 
 

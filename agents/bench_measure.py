@@ -25,7 +25,6 @@ class Effort:
       store_users: users of the worlds that are committed and loaded.
       env_steps: steps of the environment in one repetition.
       ppo_steps: env steps of one short `learn`.
-      again: whether disturbed repetitions are made up for, see `in_turn`.
     """
 
     sizes: tuple[int, ...] = (1_000, 10_000, 1_000_000)
@@ -35,9 +34,8 @@ class Effort:
     busy_ticks: int = 1_000_000
     numpy_users: int = 1_000_000
     store_users: tuple[int, ...] = (10_000, 100_000)
-    env_steps: int = 4_800
-    ppo_steps: int = 15_360
-    again: bool = True
+    env_steps: int = 2_400
+    ppo_steps: int = 7_680
 
 
 FULL = Effort()
@@ -51,7 +49,6 @@ QUICK = Effort(
     store_users=(10_000,),
     env_steps=480,
     ppo_steps=1_920,
-    again=False,
 )
 
 
@@ -66,7 +63,8 @@ class Figure:
       values: one a repetition, in the order of measuring; all finite and positive.
       ratios: name of a reference in the same run -> median here / median there.
       reference: whether it is there only to be compared with.
-      cores: processor time over elapsed time of the repetitions; None where it means nothing.
+      core: the share of a core that the work had, if the seconds are of processor time; None if they are
+        elapsed.
     """
 
     name: str
@@ -75,7 +73,7 @@ class Figure:
     values: tuple[float, ...]
     ratios: Mapping[str, float] = field(default_factory=dict)
     reference: bool = False
-    cores: float | None = None
+    core: float | None = None
 
     def __post_init__(self) -> None:
         if not self.values or not all(math.isfinite(v) and v > 0.0 for v in self.values):
@@ -102,14 +100,21 @@ class Figure:
             "values": list(self.values),
             "ratios": dict(self.ratios),
             "reference": self.reference,
-            "cores": self.cores,
+            "core": self.core,
         }
 
 
 @dataclass(slots=True)
 class Timed:
-    """Elapsed and processor seconds of something that is done several times."""
+    """Seconds of something that is done several times.
 
+    Attributes:
+      on_core: the clock: processor time of this process, which others on the machine hardly touch, for
+        work that keeps one core busy; elapsed time for work that waits.
+      elapsed, processor: seconds, by repetition.
+    """
+
+    on_core: bool = False
     elapsed: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
 
@@ -126,33 +131,27 @@ class Timed:
             gc.enable()
 
     @property
+    def values(self) -> list[float]:
+        """Seconds by the clock that counts, by repetition."""
+        return self.processor if self.on_core else self.elapsed
+
+    @property
     def seconds(self) -> float:
-        """Median of the elapsed seconds."""
-        return median(self.elapsed)
+        """Median of the values."""
+        return median(self.values)
 
     @property
-    def shares(self) -> list[float]:
-        """Processor time over elapsed time, by repetition."""
-        return [p / e for p, e in zip(self.processor, self.elapsed, strict=True)]
-
-    def keep_undisturbed(self, count: int) -> None:
-        """Keeps the `count` repetitions that had the most of a core, in their order."""
-        best = sorted(sorted(range(len(self.elapsed)), key=lambda k: -self.shares[k])[:count])
-        self.elapsed = [self.elapsed[k] for k in best]
-        self.processor = [self.processor[k] for k in best]
-
-    @property
-    def cores(self) -> float:
-        """Processor time over elapsed time: one for a busy core, less if others were served."""
-        return sum(self.processor) / sum(self.elapsed)
+    def core(self) -> float | None:
+        """The share of a core that the work had; None if elapsed time counts."""
+        return sum(self.processor) / sum(self.elapsed) if self.on_core else None
 
     def rates(self, count: float) -> tuple[float, ...]:
         """How many of `count` a second, by repetition."""
-        return tuple(count / s for s in self.elapsed)
+        return tuple(count / s for s in self.values)
 
-    def scaled(self, factor: float) -> tuple[float, ...]:
-        """Elapsed seconds times a factor, by repetition."""
-        return tuple(factor * s for s in self.elapsed)
+    def scaled(self, factor: float = 1.0) -> tuple[float, ...]:
+        """Seconds times a factor, by repetition."""
+        return tuple(factor * s for s in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,30 +162,17 @@ class Work:
     prepare: Callable[[], object] = lambda: None
 
 
-UNDISTURBED = 0.95
-"""Share of a core above which a repetition counts as undisturbed."""
-
-
-def in_turn(works: Mapping[str, Work], repetitions: int, *, alone: bool = False) -> dict[str, Timed]:
+def in_turn(works: Mapping[str, Work], repetitions: int, *, on_core: bool = False) -> dict[str, Timed]:
     """Does several things in turn, again and again, so that a disturbance meets all of them alike.
 
     Args:
-      alone: the works keep one core busy. If they were kept from it in some repetition, all is done as
-        often again, and the repetitions with the most of a core count, whatever their time.
+      on_core: the clock, see `Timed`.
     """
-    timed = {name: Timed() for name in works}
-
-    def rounds() -> None:
-        for _ in range(repetitions):
-            for name, work in works.items():
-                work.prepare()
-                timed[name].do(work.do)
-
-    rounds()
-    if alone and any(min(one.shares) < UNDISTURBED for one in timed.values()):
-        rounds()
-        for one in timed.values():
-            one.keep_undisturbed(repetitions)
+    timed = {name: Timed(on_core) for name in works}
+    for _ in range(repetitions):
+        for name, work in works.items():
+            work.prepare()
+            timed[name].do(work.do)
     return timed
 
 

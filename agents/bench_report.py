@@ -62,36 +62,36 @@ def spread(figure: dict[str, Any]) -> str:
 
 
 def ratios(figure: dict[str, Any]) -> str:
-    """The ratios to the references, each in a few words."""
-    return ", ".join(f"{_digits(value)} × {name}" for name, value in figure["ratios"].items())
+    """The ratios to the references, one a line."""
+    return "\n".join(f"{_digits(value)} × {name}" for name, value in figure["ratios"].items())
 
 
 def rows(report: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """The table's rows, with their figure: name, median, spread, repetitions, ratio, share of a core."""
     for figure in report["figures"]:
-        cores = "" if figure["cores"] is None else f"{figure['cores']:.2f}"
+        core = "" if figure["core"] is None else f"{figure['core']:.2f}"
         median = amount(figure["median"], figure["unit"])
         count = str(figure["repetitions"])
-        yield figure, [figure["text"], median, spread(figure), count, ratios(figure), cores]
+        yield figure, [figure["text"], median, spread(figure), count, ratios(figure), core]
 
 
 HEADER = ("what", "median", "spread", "n", "reference", "core")
 LEGEND = (
     "Dense: 10 media candidates a user a day, not 3. Spread: smallest and largest of n repetitions. "
     "Reference: how many times that of a reference in the same run (dim here, italic in the page); for a "
-    "cost, how many times its time. Core: processor time over elapsed time."
+    "cost, how many times its time. Core: the share of a core that the work had; where it stands, seconds "
+    "are of processor time, else they are elapsed."
 )
 
 
 def disturbed(report: dict[str, Any]) -> str:
     """A sentence if the machine was busy with something else while it was measured, "" if not."""
-    shares = [f["cores"] for f in report["figures"] if f["section"] in ("market", "env") and f["cores"]]
-    low = min(shares, default=1.0)
+    low = min((figure["core"] for figure in report["figures"] if figure["core"]), default=1.0)
     if low >= BUSY:
         return ""
     return (
-        f"The machine was busy: while some figures were taken the bench had only {low:.0%} of a core, "
-        "so they are worse than on a quiet machine."
+        f"The machine was busy: the bench had at times only {low:.0%} of a core. Figures of elapsed time are "
+        "worse than on a quiet machine, the others somewhat."
     )
 
 
@@ -104,9 +104,8 @@ def show(report: dict[str, Any]) -> None:
     console = Console()
     table = Table(title="gaelp bench", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEADER:
-        table.add_column(
-            name, justify="left" if name in ("what", "reference") else "right", no_wrap=name == "what"
-        )
+        left = name in ("what", "reference")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "reference")
     last = ""
     for figure, row in rows(report):
         if last and figure["section"] != last:

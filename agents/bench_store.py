@@ -69,24 +69,22 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     name = spelled(users)
     who = f"{name} users"
     yield Figure(
-        f"commit_{name}", f"commit of a day, {who}", "s", tuple(commit.elapsed),
-        {"upsert": commit.seconds / upsert.seconds}, cores=commit.cores,
+        f"commit_{name}", f"commit of a day, {who}", "s", commit.scaled(),
+        {"upsert": commit.seconds / upsert.seconds}
     )  # fmt: skip
     yield Figure(
-        f"upsert_{name}", f"plain upsert, {who}", "s", tuple(upsert.elapsed), reference=True,
-        cores=upsert.cores,
+        f"upsert_{name}", f"plain upsert, {who}", "s", upsert.scaled(), reference=True
     )  # fmt: skip
     yield Figure(
-        f"load_{name}", f"load, {who}", "s", tuple(load.elapsed),
-        {"select": load.seconds / select.seconds}, cores=load.cores,
+        f"load_{name}", f"load, {who}", "s", load.scaled(),
+        {"select": load.seconds / select.seconds}
     )  # fmt: skip
     yield Figure(
-        f"select_{name}", f"plain select, {who}", "s", tuple(select.elapsed), reference=True,
-        cores=select.cores,
+        f"select_{name}", f"plain select, {who}", "s", select.scaled(), reference=True
     )  # fmt: skip
-    yield Figure(f"disk_{name}", f"a user on disk, {name} at birth", "B", (born,), {"table": born / plain})
+    yield Figure(f"disk_{name}", f"on disk a user, {name}, day 0", "B", (born,), {"table": born / plain})
     yield Figure(
-        f"disk_days_{name}", f"a user on disk, {name} later", "B",
+        f"disk_days_{name}", f"on disk a user, {name}, day {repetitions + 1}", "B",
         (grown,), {"table": grown / plain},
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from storage.siblings import all_worlds
 
 REWARD = "accrued_profit"
 COMMIT_EVERY = 25
+RETAIN_DAYS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class LearningWorld(gym.Wrapper[Any, Any, Any, Any]):
                 reward=REWARD,
                 commit_every=COMMIT_EVERY,
                 touch_log="clicks",
+                retain_days=RETAIN_DAYS,
             )
         )
 

@@ -11,7 +11,7 @@ from gaelp_env.config import CHANNELS
 from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import CONVERSION, TOUCH
 from gaelp_env.market import Market
-from gaelp_env.population import GONE, public_columns
+from gaelp_env.population import public_columns
 from gaelp_env.world_log import Touched, checked_label
 from gaelp_env.world_words import one_of
 from storage.base import default_id
@@ -145,12 +145,10 @@ def _living(world: World, market: Market, user_id: str) -> int:
             f"World {world.name!r} knows no user {user_id!r}; get_or_create_user brings them in."
         )
     try:
-        index = market.population.index_of(number)
+        market.population.index_of(number)
     except KeyError:
-        index = -1
-    if index < 0 or int(market.population.hot["flags"][index]) & GONE:
         raise LookupError(
             f"Nobody called {user_id!r} lives in world {world.name!r}: no such number was born, or they "
             "have left for good."
-        )
+        ) from None
     return number

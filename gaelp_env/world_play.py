@@ -250,6 +250,7 @@ class Play:
         self._mark = market.checkpoint()
         if opened is not None:
             market.rollback(opened)
+            _drop_archived(market)
 
     def close(self) -> None:
         """Ends an episode of at least one whole tick, commits what has finished, and lets go. Idempotent.
@@ -284,3 +285,10 @@ class Play:
     def has_left(self, user_id: str) -> bool:
         """Whether the store remembers somebody of that name who is not among the living."""
         return self.mode == "write" and self._place.remembers(user_id)
+
+
+def _drop_archived(market: Market) -> None:
+    """Drops the people who are archived by now from memory; the marks of change of the others stay."""
+    changed = market.take_changes()[0]["number"]
+    people = market.population
+    people.changed[: people.size] = np.isin(people.number[: people.size], changed)

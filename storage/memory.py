@@ -247,15 +247,20 @@ class MemoryPlace:
         moment = stored_scalar("before", "time", before)
         with self.lock:
             self._check_lease(lease)
-            kinds = self._kinds.get("touchpoints", {})
             found = self._worlds.get(lease.world)
-            if "time" not in kinds.values() or found is None:
+            if found is None:
                 return 0
-            place = list(kinds.values()).index("time")
+            kinds = list(self._kinds.get("touchpoints", {}).values())
             rows = found.events["touchpoints"]
-            kept = [row for row in rows if row[place] is None or row[place] >= moment]
-            found.events["touchpoints"] = kept
-            return len(rows) - len(kept)
+            if "time" in kinds:
+                place = kinds.index("time")
+                kept = [row for row in rows if row[place] is None or row[place] >= moment]
+                found.events["touchpoints"] = kept
+            active, seen = PUBLIC_COLUMNS.index("is_active"), PUBLIC_COLUMNS.index("last_seen")
+            gone = [k for k, user in found.public.items() if not user[active] and user[seen] < moment]
+            for key in gone:
+                del found.public[key]
+            return len(rows) - len(found.events["touchpoints"]) + len(gone)
 
     def _found(self, world: str) -> _World:
         found = self._worlds.get(world)

@@ -32,7 +32,7 @@ from storage.sqlite_read import (
     load_shard,
     read_rows,
 )
-from storage.sqlite_write import known_kinds, moment_of, next_stamp, quoted, write_parcel
+from storage.sqlite_write import delete_older, next_stamp, write_parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +195,7 @@ class SqlitePlace:
         """See Store."""
         moment = stored_scalar("before", "time", before)
         with self.lock, self._leased(lease) as connection:
-            column = moment_of(known_kinds(connection, "touchpoints"))
-            if column is None:
-                return 0
-            gone = connection.execute(
-                f"DELETE FROM touchpoints WHERE world = ? AND {quoted(column)} < ?", (lease.world, moment)
-            )
-            return gone.rowcount
+            return delete_older(connection, lease.world, moment)
 
     def close(self) -> None:
         """See Store."""

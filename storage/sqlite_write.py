@@ -60,6 +60,8 @@ def _born(connection: sqlite3.Connection, parcel: Parcel, table: str | None) -> 
             for name, kind in PUBLIC_KINDS.items()
         )
         connection.execute(f"CREATE TABLE {quoted(table)} ({columns})")
+        gone = quoted(f"{table}__gone")
+        connection.execute(f"CREATE INDEX {gone} ON {quoted(table)} (last_seen) WHERE is_active = 0")
     connection.execute(
         "UPDATE worlds SET born = ?, users_table = ?, user_dtype = ? WHERE world = ? AND shard = ?",
         (born, table, parcel.dtype, parcel.world, parcel.shard),
@@ -100,7 +102,8 @@ def _upsert(connection: sqlite3.Connection, parcel: Parcel, table: str, stamp: s
 
 def _archive(connection: sqlite3.Connection, parcel: Parcel, table: str, stamp: str) -> None:
     done = connection.executemany(
-        "UPDATE user_state SET archived = 1 WHERE world = ? AND number = ? AND shard = ? AND archived = 0",
+        "UPDATE user_state SET archived = 1, row = x''"
+        " WHERE world = ? AND number = ? AND shard = ? AND archived = 0",
         [(parcel.world, number, parcel.shard) for number in parcel.archived],
     )
     if done.rowcount != len(parcel.archived):
@@ -146,3 +149,19 @@ def _create_events(connection: sqlite3.Connection, table: str, kinds: Mapping[st
     connection.execute(
         "INSERT INTO store VALUES (?, ?)", (f"columns of {table}", json.dumps(list(kinds.items())))
     )
+
+
+def delete_older(connection: sqlite3.Connection, world: str, moment: str) -> int:
+    """Deletes touchpoints of before a moment, and the public rows of archived users last seen before it."""
+    gone = 0
+    column = moment_of(known_kinds(connection, "touchpoints"))
+    if column is not None:
+        gone += connection.execute(
+            f"DELETE FROM touchpoints WHERE world = ? AND {quoted(column)} < ?", (world, moment)
+        ).rowcount
+    table = connection.execute("SELECT max(users_table) FROM worlds WHERE world = ?", (world,)).fetchone()[0]
+    if table is not None:
+        gone += connection.execute(
+            f"DELETE FROM {quoted(table)} WHERE is_active = 0 AND last_seen < ?", (moment,)
+        ).rowcount
+    return gone

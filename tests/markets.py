@@ -30,7 +30,8 @@ def busy_world(per_episode: float = 1000.0) -> MarketConfig:
                          "creative_quality": [1.0, 0.8, 0.9, 0.5]},
             "journey": {"backward_half_life_d": [0.7, 0.5, 0.2, 0.4], "forward_base": [-1.5, -2.0, -2.0]},
             "conversion": {"visit_rate": [0.1, 0.2, 0.4, 0.6, 0.2], "buy_rate": [0.03, 0.06, 0.2, 0.4, 0.05],
-                           "delay_means_h": [0.25, 5.0, 40.0], "attribution_window_d": 0.5},
+                           "delay_means_h": [0.25, 5.0, 40.0], "delay_max_h": 60.0,
+                           "attribution_window_d": 0.5},
             "budget": {"per_episode": per_episode},
         }
     )  # fmt: skip

@@ -27,7 +27,6 @@ TINY = Effort(
     store_users=(300,),
     env_steps=48,
     ppo_steps=64,
-    again=False,
 )
 MEASURED = ["market", "env", "store", "memory"]
 
@@ -226,11 +225,17 @@ class TestMeasuring:
         assert order == ["before a", "a", "b"] * 2
         assert [len(one.elapsed) for one in timed.values()] == [2, 2]
 
-    def test_undisturbed_repetitions_are_kept_whatever_their_time(self) -> None:
-        timed = Timed(elapsed=[1.0, 2.0, 4.0, 3.0], processor=[0.5, 2.0, 4.0, 0.3])
-        timed.keep_undisturbed(2)
-        assert timed.elapsed == [2.0, 4.0]
-        assert timed.cores == 1.0
+    def test_the_clock_that_counts(self) -> None:
+        on_core = Timed(True, elapsed=[2.0, 4.0, 6.0], processor=[1.0, 3.0, 2.0])
+        assert (on_core.seconds, on_core.core, on_core.rates(6.0)) == (2.0, 0.5, (6.0, 2.0, 3.0))
+        elapsed = Timed(False, elapsed=[2.0, 4.0, 6.0], processor=[1.0, 3.0, 2.0])
+        assert (elapsed.seconds, elapsed.core, elapsed.scaled()) == (4.0, None, (2.0, 4.0, 6.0))
+
+    def test_work_on_one_core_has_no_more_than_one(self, report: dict[str, Any]) -> None:
+        """Were a figure of one core made by two, its share would be near two."""
+        shares = {f["name"]: f["core"] for f in report["figures"] if f["section"] == "market"}
+        assert all(share is None or 0.0 < share < 1.3 for share in shares.values()), shares
+        assert shares["opportunities_2k_dense"] is not None
 
     def test_median_of_an_even_count(self) -> None:
         assert Figure("f", "f", "s", (1.0, 4.0, 2.0, 3.0)).median == 2.5

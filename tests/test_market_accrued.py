@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from gaelp_env.config import MarketConfig
+from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.encounters import let_clock_run
 from gaelp_env.ledger import MICRO, MOMENT
@@ -46,6 +46,7 @@ def effect_world() -> MarketConfig:
             "clock": {"tick_minutes": 120.0},
             "people": {"users": 1200, "stay_days": 12.0, "media_per_day": 2.0, "visits_per_day": 1.0,
                        "traffic": "flat", "weekdays": "flat"},
+            "channels": {name: {"click_rate": [0.03] * 5} for name in CHANNELS},
             "conversion": {"visit_rate": [0.02, 0.06, 0.2, 0.4, 0.1], "order_log_sd": 0.2,
                            "buy_rate": [0.004, 0.01, 0.03, 0.08, 0.01],
                            "delay_weights": [1.0, 0.0, 0.0], "delay_means_h": [0.25, 0.5, 1.0]},

@@ -90,7 +90,10 @@ def test_users_are_restored_in_any_order_of_rows() -> None:
     play(market, 30)
     rows = market.population.rows(slice(None))
     shuffled = Market.restored(BUSY, np.random.default_rng(1).permutation(rows), market.record_bytes())
+    assert state_of(shuffled) == state_of(market)
     assert play(shuffled, 20) == play(market, 20)
+    for number in rows["number"].tolist():
+        assert shuffled.population.index_of(number) == market.population.index_of(number)
 
 
 def test_a_damaged_store_is_noticed() -> None:

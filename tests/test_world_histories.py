@@ -64,7 +64,7 @@ def act(world: World, action: str, seed: int) -> None:
         world.get_or_create_user(f"somebody {seed}")
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     st.sampled_from([1, 2, 5]),
     st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)), min_size=4, max_size=25),

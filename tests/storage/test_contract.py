@@ -14,6 +14,7 @@ from storage.base import (
     Store,
     StoreError,
     WorldExists,
+    default_id,
 )
 from tests.storage.small import EPISODE, NONE, SALE, START, USER, Kind, batch, birth, born, seen, users
 
@@ -275,6 +276,21 @@ def test_prune_deletes_the_touchpoints_of_before_a_moment_of_one_world(store: St
     assert store.prune(lease, START) == 0
     fresh = store.acquire(birth("fresh"), expected=None)
     assert store.prune(fresh, START) == 0
+
+
+def test_prune_deletes_archived_users_last_seen_before_a_moment(store: Store) -> None:
+    lease = born(store, numbers=range(4))
+    store.commit([(lease, batch(1, [0, 1, 2], archived=[0, 1]))])
+    seen = {row["user_id"]: row["last_seen"] for row in store.rows("demo", "persistent_users")}
+    assert store.prune(lease, np.datetime64(min(seen.values()))) == 0
+    assert store.prune(lease, np.datetime64(max(seen.values())) + np.timedelta64(1, "s")) == 2
+    assert set(seen) - {row["user_id"] for row in store.rows("demo", "persistent_users")} == {
+        default_id(0),
+        default_id(1),
+    }
+    assert store.load("demo").users["number"].tolist() == [2, 3]
+    with pytest.raises(StoreError):  # a number is never reused for another person
+        store.commit([(lease, batch(2, [0]))])
 
 
 def test_a_batch_without_users_or_events_is_a_batch(store: Store) -> None:
