@@ -29,8 +29,8 @@ TITLES = {
     NEVER: "never bid",
     RANDOM: "random",
     CONSTANT: "best constant bid",
-    REFERENCE: "linear in reference price",
-    PACED: "budget pacing by PID",
+    REFERENCE: "c × reference price",
+    PACED: "PID budget pacing",
 }
 FOUND_FILE = "baselines.json"
 Progress = Callable[[str], None]

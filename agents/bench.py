@@ -85,13 +85,15 @@ def run_bench(options: BenchOptions | None = None) -> dict[str, Any]:
 
     Returns: the report, JSON-able: versions, machine, `figures` (name, text, unit, median, min, max,
       repetitions, values, ratios, cores), `curve` (one entry a market), `aims`.
-    Raises: ValueError for a section that is not known, or a page without marks.
+    Raises: ValueError for a section that is not known, or a page that is not there or has no marks.
     """
     options = options or BenchOptions()
     sections = _sections(options.only)
     if options.write_docs is not None:
         from agents.bench_docs import checked_page
 
+        if options.only:
+            raise ValueError("--write-docs writes a page of all sections; leave --only out.")
         checked_page(Path(options.write_docs))
     report = measured(sections, options.effort or (QUICK if options.quick else FULL))
     report["command"] = _command(options)

@@ -25,6 +25,7 @@ class Effort:
       store_users: users of the worlds that are committed and loaded.
       env_steps: steps of the environment in one repetition.
       ppo_steps: env steps of one short `learn`.
+      compiles: how often to compile with an empty cache.
     """
 
     sizes: tuple[int, ...] = (1_000, 10_000, 1_000_000)
@@ -36,6 +37,7 @@ class Effort:
     store_users: tuple[int, ...] = (10_000, 100_000)
     env_steps: int = 2_400
     ppo_steps: int = 7_680
+    compiles: int = 2
 
 
 FULL = Effort()
@@ -49,6 +51,7 @@ QUICK = Effort(
     store_users=(10_000,),
     env_steps=480,
     ppo_steps=1_920,
+    compiles=0,
 )
 
 

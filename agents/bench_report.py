@@ -63,7 +63,7 @@ def spread(figure: dict[str, Any]) -> str:
 
 def ratios(figure: dict[str, Any]) -> str:
     """The ratios to the references, one a line."""
-    return "\n".join(f"{_digits(value)} × {name}" for name, value in figure["ratios"].items())
+    return "\n".join(f"{_digits(value)}× {name}" for name, value in figure["ratios"].items())
 
 
 def rows(report: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import gaelp_env
 from agents.bench_market import Say
@@ -44,7 +45,7 @@ def measure_start(effort: Effort, say: Say) -> Iterator[Figure]:
     for _ in range(again):
         for module, found in seconds.items():
             found.append(_timed(_IMPORT.format(module=module), {}))
-    middle = {module: sorted(found)[len(found) // 2] for module, found in seconds.items()}
+    middle = {module: median(found) for module, found in seconds.items()}
     yield Figure("import_numpy", "import numpy", "s", tuple(seconds["numpy"]), reference=True)
     yield Figure("import_numba", "import numba", "s", tuple(seconds["numba"]), reference=True)
     for module in ("gaelp_env", "gaelp_env.market"):
@@ -53,19 +54,26 @@ def measure_start(effort: Effort, say: Say) -> Iterator[Figure]:
             f"import_{module.replace('.', '_')}", f"import {module}", "s", tuple(seconds[module]),
             {reference: middle[module] / middle[reference]},
         )  # fmt: skip
+    yield from _first_ticks(effort.compiles, again, say)
+
+
+def _first_ticks(compiles: int, again: int, say: Say) -> Iterator[Figure]:
+    """The first tick with an empty cache, and with one that was filled, by it or by this process."""
     cold: list[float] = []
     warm: list[float] = []
-    for number in range(max(1, effort.slow_repetitions // 2)):
-        say(f"compiling with an empty cache ({number + 1})")
+    for number in range(compiles):
+        say(f"compiling with an empty cache, {number + 1} of {compiles}")
         with tempfile.TemporaryDirectory(prefix="gaelp-bench-") as folder:
             place = {"GAELP_CACHE_DIR": folder}
             cold.append(_timed(_FIRST_TICK, place))
-            warm.extend(_timed(_FIRST_TICK, place) for _ in range(2))
-    middle_warm = sorted(warm)[len(warm) // 2]
-    yield Figure(
-        "compile_cold", "first tick, cold cache", "s", tuple(cold),
-        {"warm": sorted(cold)[len(cold) // 2] / middle_warm},
-    )  # fmt: skip
+            warm.extend(_timed(_FIRST_TICK, place) for _ in range(again // compiles))
+    if not compiles:
+        say("the first tick")
+        _timed(_FIRST_TICK, {})
+        warm.extend(_timed(_FIRST_TICK, {}) for _ in range(again))
+    if cold:
+        ratio = {"warm": median(cold) / median(warm)}
+        yield Figure("compile_cold", "first tick, cold cache", "s", tuple(cold), ratio)
     yield Figure("compile_warm", "first tick, warm cache", "s", tuple(warm))
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -121,14 +122,11 @@ def title_of(policy: str, algorithm: str) -> str:
 def score_table(evaluation: Json, start: Json, algorithm: str) -> Table:
     """Policies by incremental profit, conversions, spend and CPA from one start."""
     count = len(start["seeds"])
-    table = Table(
-        title=(
-            f"From {article(start['label'])}: {evaluation['days']} days and a run-out of "
-            f"{evaluation['run_out_days']}, {count} replicates, 95 % intervals"
-        )
+    table = _table(
+        f"From {article(start['label'])} ({evaluation['days']} + {evaluation['run_out_days']} days, "
+        f"{count} replicates, 95 % intervals)"
     )
-    table.add_column("policy", no_wrap=True)
-    for column in ("incremental profit", "incr. orders", "spend", "CPA"):
+    for column in ("incr. profit", "incr. orders", "spend", "CPA"):
         table.add_column(column, justify="right")
     for policy, score in start["scores"].items():
         table.add_row(
@@ -144,8 +142,7 @@ def score_table(evaluation: Json, start: Json, algorithm: str) -> Table:
 def difference_table(evaluation: Json, algorithm: str) -> Table:
     """Profit of the champion less that of each other policy, from every start."""
     champion = title_of(evaluation["champion"], algorithm)
-    table = Table(title=f"Profit of {champion} less that of …, paired by replicate, 95 % intervals")
-    table.add_column("policy", no_wrap=True)
+    table = _table(f"Profit of {champion} less that of … (paired, 95 % intervals)")
     for start in evaluation["starts"]:
         table.add_column(start["label"], justify="right")
     for policy in evaluation["starts"][0]["differences"]:
@@ -172,8 +169,7 @@ def verdict(evaluation: Json, algorithm: str) -> str:
 def population_table(population: Json) -> Table:
     """The people of all worlds of a run, before and after."""
     before, after = population["before"], population["after"]
-    table = Table(title=f"The people of {len(after['commits'])} worlds, before and after training")
-    table.add_column("", no_wrap=True)
+    table = _table(f"The people of {len(after['commits'])} worlds, before and after training", first="")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
     for stage in after["stages"]:
@@ -191,22 +187,31 @@ def whole(number: float) -> str:
     return f"{round(number) + 0:,}"
 
 
+def _table(title: str, first: str = "policy") -> Table:
+    """A table that fits 80 columns with the figures of the default market."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    return table
+
+
 def plus_minus(estimate: Json) -> str:
     """A mean and half its interval, to whole numbers."""
     if estimate["mean"] is None:
         return "–"
     if estimate["low"] is None:
         return whole(estimate["mean"])
-    return f"{whole(estimate['mean'])} ± {0.5 * (estimate['high'] - estimate['low']):,.0f}"
+    return f"{whole(estimate['mean'])} ±{0.5 * (estimate['high'] - estimate['low']):,.0f}"
 
 
 def from_to(estimate: Json) -> str:
     """A ratio and its interval, which is not symmetric."""
     if estimate["mean"] is None:
         return "–"
+    digits = 2 if abs(estimate["mean"]) < 10.0 else 1
+    mean = f"{estimate['mean']:,.{digits}f}"
     if estimate["low"] is None:
-        return f"{estimate['mean']:,.2f} (unbounded)"
-    return f"{estimate['mean']:,.2f} ({estimate['low']:,.2f} to {estimate['high']:,.2f})"
+        return f"{mean} (unbounded)"
+    return f"{mean} ({estimate['low']:,.{digits}f}–{estimate['high']:,.{digits}f})"
 
 
 def article(label: str) -> str:

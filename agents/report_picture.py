@@ -91,8 +91,8 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
 def _curve(axes: Axes, curve: list[list[float]]) -> None:
     axes.set_title("Learning: accrued profit of an episode", loc="left", color=INK)
     axes.set_xlabel("env steps")
-    axes.set_ylabel("currency, mean of the last 100 episodes")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    axes.set_ylabel("currency, mean of each world's last 14 episodes")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000.0:,.4g}k" if x else "0")
     if curve:
         axes.plot(
             [steps for steps, _ in curve], [profit for _, profit in curve], color=CHAMPION, linewidth=1.6

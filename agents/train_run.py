@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agents.train import TrainOptions
 
 BEFORE_FILE = "before.npz"
+CURVE_EPISODES = 14
+"""Episodes of each world in a point of the learning curve: two weeks by default, so that no weekday shows."""
 
 
 @dataclass(slots=True)
@@ -186,6 +188,7 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
         seed=manifest.seed,
         tensorboard_log=tensorboard,
         device="cpu",
+        stats_window_size=CURVE_EPISODES * envs.num_envs,
         **arguments,
     )
     return normalized, model

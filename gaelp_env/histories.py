@@ -83,6 +83,8 @@ def touch_histories(rows: NDArray[Any], epoch: np.datetime64, channels: tuple[st
       epoch: moment of minute 0, UTC.
       channels: names by channel number.
     """
+    if not len(rows):
+        return []
     texts = [
         f'","channel":"{name}","clicked":{flag}}}'.encode() for name in channels for flag in ("false", "true")
     ]
@@ -105,7 +107,7 @@ def touch_histories(rows: NDArray[Any], epoch: np.datetime64, channels: tuple[st
         column["ring_clicked"], first, start, lengths, tails,
     )  # fmt: skip
     stops = ends.tolist()
-    text = out[: stops[-1]].tobytes().decode("ascii") if stops else ""
+    text = out[: stops[-1]].tobytes().decode("ascii")
     return [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
 
 

@@ -117,6 +117,9 @@ class TestRunBench:
         with pytest.raises(ValueError, match="lacks the marks"):
             run_bench(BenchOptions(write_docs=page))
         assert page.read_text() == f"{bench_docs.END} then {bench_docs.BEGIN}"
+        page.write_text(f"{bench_docs.BEGIN}{bench_docs.END}")
+        with pytest.raises(ValueError, match="leave --only out"):
+            run_bench(BenchOptions(write_docs=page, only=["memory"]))
 
     def test_thread_settings_are_put_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", "3")

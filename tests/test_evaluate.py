@@ -260,8 +260,8 @@ class TestCommand:
     def test_prints_tables(self, store: str, here: None, capsys: pytest.CaptureFixture[str]) -> None:
         run_evaluation(self.options(store, policy="random"))
         told = capsys.readouterr().out
-        assert "From the last commit: 2 days and a run-out of 1, 2 replicates, 95 % intervals" in told
-        assert "incremental profit" in told and "random" in told and "CPA" in told
+        assert "From the last commit (2 + 1 days, 2 replicates, 95 % intervals)" in told
+        assert "incr. profit" in told and "random" in told and "CPA" in told
 
     def test_prints_json_and_keeps_what_it_found(
         self, store: str, here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]

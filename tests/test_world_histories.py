@@ -70,6 +70,8 @@ def act(world: World, action: str, seed: int) -> None:
     st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)), min_size=4, max_size=25),
 )
 @example(3, [(action, 2) for action in ("step", "reopen", "step", "seed", "episode", "commit", "rollback")])
+@example(2, [(action, 0) for action in ("step", "episode", "step", "commit")])
+@example(1, [(action, 3) for action in ("reopen", "episode", "episode", "step")])
 def test_a_world_in_a_store_lives_as_its_twin_without_one(
     commit_every: int, history: list[tuple[str, int]]
 ) -> None:
