@@ -142,7 +142,7 @@ def score_table(evaluation: Json, start: Json, algorithm: str) -> Table:
 def difference_table(evaluation: Json, algorithm: str) -> Table:
     """Profit of the champion less that of each other policy, from every start."""
     champion = title_of(evaluation["champion"], algorithm)
-    table = _table(f"Profit of {champion} less that of … (paired, 95 % intervals)")
+    table = _table(f"Profit of {champion} less that of …, 95 % intervals")
     for start in evaluation["starts"]:
         table.add_column(start["label"], justify="right")
     for policy in evaluation["starts"][0]["differences"]:

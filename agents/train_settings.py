@@ -42,7 +42,7 @@ SETTINGS: dict[str, Settings] = {
         },
         hidden=(64, 64),
         log_std=-1.2,
-        steps=500_000,
+        steps=400_000,
         anneal=True,
     ),
     "sac": Settings(

@@ -8,15 +8,16 @@ NOBODY = -1
 
 
 @njit(inline="always")
-def last_click(last_click_h, last_click_channel, decided_h, window_h):  # type: ignore[no-untyped-def]
+def last_click(last_click_h, last_click_channel, due_h, window_h):  # type: ignore[no-untyped-def]
     """The channel that is credited with an order, or NOBODY.
 
     Args:
       last_click_h: hours of the last click on an ad of ours, -1 if never.
       last_click_channel: its channel.
-      decided_h: when the order was decided.
+      due_h: when the order falls due. Reports know this moment and not that of the decision, so a
+        click in between is credited with an order that it did not bring.
       window_h: how long a click counts.
     """
-    if last_click_h < 0.0 or decided_h - last_click_h > window_h:
+    if last_click_h < 0.0 or not 0.0 <= due_h - last_click_h <= window_h:
         return NOBODY
     return last_click_channel

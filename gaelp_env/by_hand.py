@@ -64,7 +64,7 @@ def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sum
 def _convert(constants, moments, hot, cold, i, value, now_h, sums, counts, orders):  # type: ignore[no-untyped-def]
     c, m, row, rest, total = constants[0], moments[0], hot[i], cold[i], sums[0]
     tally(row, -1, total)
-    settle_one(c, m, row, rest, now_h, now_h, value, orders[0], counts[0])
+    settle_one(c, m, row, rest, now_h, value, orders[0], counts[0])
     tally(row, 1, total)
 
 

@@ -309,9 +309,9 @@ def note_order(rest, due_h, value):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def settle_one(c, m, row, rest, due_h, decided_h, value, order, ledger):  # type: ignore[no-untyped-def]
+def settle_one(c, m, row, rest, due_h, value, order, ledger):  # type: ignore[no-untyped-def]
     """One order falls due: it is attributed and booked, and its buyer is satiated."""
-    channel = last_click(rest.last_click_h, rest.last_click_channel, decided_h, c.window_h)
+    channel = last_click(rest.last_click_h, rest.last_click_channel, due_h, c.window_h)
     revenue = int(value * MICRO + 0.5)
     margin = int(value * c.margin * MICRO + 0.5)
     order.number, order.tick, order.value_micro, order.margin_micro = row.number, m.tick, revenue, margin
@@ -350,9 +350,7 @@ def settle(constants, moment, hot, cold, changed, pending, count, until_h, count
         if not row.flags & GONE:
             tally(row, -1, total)
         order_h[due, 0], order_h[due, 1] = row.due_h, rest.decided_h
-        settle_one(
-            c, m, row, rest, row.due_h, rest.decided_h, np.float64(rest.order_value), orders[due], ledger
-        )
+        settle_one(c, m, row, rest, row.due_h, np.float64(rest.order_value), orders[due], ledger)
         due += 1
         row.due_h = -1.0
         if not row.flags & GONE:

@@ -350,7 +350,7 @@ class OracleMarket:
         assert due_h is not None
         clicks = [(at_h, k) for at_h, k, clicked in user.touches if clicked]
         credited = -1
-        if clicks and user.decided_h - clicks[-1][0] <= 24 * conversion.attribution_window_d:
+        if clicks and 0.0 <= due_h - clicks[-1][0] <= 24 * conversion.attribution_window_d:
             credited = clicks[-1][1]
         revenue = math.floor(user.order_value * 1e6 + 0.5)
         margin = math.floor(user.order_value * conversion.margin * 1e6 + 0.5)

@@ -124,7 +124,9 @@ def test_a_second_touch_works_less_and_awareness_has_the_closed_form() -> None:
 
 
 def test_a_clicked_touch_brings_the_user_to_the_site() -> None:
-    market = sleeper(conversion={"buy_rate": [1.0] * 5, "visit_rate": [0.0] * 5})
+    market = sleeper(
+        conversion={"buy_rate": [1.0] * 5, "visit_rate": [0.0] * 5, "attribution_window_d": 31.0}
+    )
     number = market.name_user()
     touch = market.touch(number, SOCIAL, clicked=True)[0]
     row = user(market, number)
