@@ -11,7 +11,7 @@ import pytest
 from gaelp_env.config_load import load_config
 from gaelp_env.world import World
 from storage import StoreFull, WorldExists, open_store
-from tests.worlds import SMALL, STORES, TICKS, begun, new_url, plan, play, played, rows, state, step
+from tests.worlds import SMALL, STORES, TICKS, begun, new_url, plan, play, played, rows, state, step, stored
 
 
 @pytest.fixture(params=STORES)
@@ -136,6 +136,7 @@ def test_commit_within_an_episode_keeps_it_open(url: str) -> None:
     play(world, 2)
     step(world)
     assert world.commit() == 1
+    assert stored(url) == played(5, 2)
     assert len(rows(url, "episodes")) == 2
     while not world.over:
         step(world)

@@ -107,6 +107,16 @@ def test_a_rolled_back_name_is_free_again(url: str) -> None:
     world.close()
 
 
+def test_a_name_of_a_finished_episode_stays_when_the_next_is_rolled_back(url: str) -> None:
+    world = founding(url)
+    number = world.get_or_create_user("sara", "a")["number"]
+    world.record_touchpoint("sara")
+    world.get_or_create_user("mike", "b")
+    world.rollback()
+    assert world.get_or_create_user("sara", "c")["number"] == number
+    world.close()
+
+
 def test_a_touch_by_name_is_a_touch_like_any_other(url: str) -> None:
     world = founding(url)
     world.get_or_create_user("sara", "a")

@@ -55,6 +55,14 @@ def state(world: World) -> bytes:
     return people[people["flags"] & GONE == 0].tobytes() + market.record_bytes()
 
 
+def stored(url: str) -> bytes:
+    """The state that the store holds of world "demo"."""
+    store = open_store(url, read_only=True)
+    snapshot = store.load("demo")
+    store.close()
+    return snapshot.users.tobytes() + snapshot.market
+
+
 def played(seed: int, episodes: int) -> bytes:
     """The state of a private world after so many unbroken episodes."""
     world = World.open(config=SMALL)
