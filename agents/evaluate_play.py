@@ -59,7 +59,7 @@ class Start:
         if not self.commits:
             return Market.born(self.config, seed)
         commit = self.commits[replicate % len(self.commits)]
-        market = Market.restored(self.config, commit.users.copy(), commit.record)
+        market = Market.restored(self.config, commit.users, commit.record)
         market.rekey(seed)
         return market
 

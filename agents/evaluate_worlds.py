@@ -85,7 +85,7 @@ def population_of(config: MarketConfig, commits: Sequence[Commit]) -> dict[str, 
 
     Counts are sums over the worlds; scores are means over people; the clock is the latest.
     """
-    totals = [totals_of(Market.restored(config, commit.users.copy(), commit.record)) for commit in commits]
+    totals = [totals_of(Market.restored(config, commit.users, commit.record)) for commit in commits]
     people = sum(each["people"] for each in totals)
     together: dict[str, Any] = {name: sum(each[name] for each in totals) for name in COUNTS}
     for name in MEANS:

@@ -17,7 +17,8 @@ SECOND, FIRST, OWNED = 0, 1, 2
 RULES = {"second": SECOND, "first": FIRST, "owned": OWNED}
 
 
-def quantile_of(bid: float, median: float, log_sd: float) -> float:
+@njit(cache=True)
+def quantile_of(bid, median, log_sd):  # type: ignore[no-untyped-def]
     """The probability that a log-normal price is at most `bid`: Phi(ln(bid / median) / log_sd).
 
     Args:
@@ -34,7 +35,8 @@ def quantile_of(bid: float, median: float, log_sd: float) -> float:
     return 0.5 * math.erfc(-math.log(bid / median) / (log_sd * math.sqrt(2.0)))
 
 
-def pressure_after(pressure: float, u: float, log_sd: float, elapsed_h: float, half_life_h: float) -> float:
+@njit(cache=True)
+def pressure_after(pressure, u, log_sd, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
     """Rivals' pressure a while later: an Ornstein-Uhlenbeck step that keeps its spread.
 
         x' = r x + sqrt(1 - r**2) sd z(u),   r = 2 ** (-d / h)
@@ -45,8 +47,8 @@ def pressure_after(pressure: float, u: float, log_sd: float, elapsed_h: float, h
       log_sd: its long-run sd, >= 0.
       elapsed_h, half_life_h: d >= 0 and h > 0.
     """
-    keep: float = 2.0 ** (-elapsed_h / half_life_h)
-    return keep * pressure + math.sqrt(1.0 - keep * keep) * log_sd * float(normal_quantile(u))
+    keep = 2.0 ** (-elapsed_h / half_life_h)
+    return keep * pressure + math.sqrt(1.0 - keep * keep) * log_sd * normal_quantile(u)
 
 
 @njit(inline="always")

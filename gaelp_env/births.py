@@ -26,6 +26,12 @@ def _draw(key, tick, first, rate, propensity, device, stay, media, media_sd, sd,
         stay[i] = -math.log(d)
 
 
+@njit(cache=True)
+def _counted(key, tick, mean):  # type: ignore[no-untyped-def]
+    u, _b, _c, _d = uniforms(key, NOBODY, tick, BIRTHS, 0)
+    return u, poisson_count(u, mean)
+
+
 def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour: float) -> NDArray[Any]:
     """Newborn users: unaware, rested, never met.
 
@@ -65,7 +71,7 @@ def births_in(config: MarketConfig, key: int, tick: int, initial: int) -> int:
     Above a mean of 30 the normal quantile is used.
     """
     mean = initial / config.people.stay_days * config.clock.tick_h / 24.0
-    u = float(uniforms(np.uint64(key), NOBODY, tick, BIRTHS, 0)[0])
+    u, count = _counted(np.uint64(key), tick, mean)
     if mean <= 30.0:
-        return int(poisson_count(u, mean))
+        return int(count)
     return max(0, round(mean + math.sqrt(mean) * NormalDist().inv_cdf(u)))

@@ -24,10 +24,11 @@ from gaelp_env.auction import OWNED
 from gaelp_env.births import births_in, born
 from gaelp_env.buffers import Buffers
 from gaelp_env.chance import key_of
+from gaelp_env.closing import close_tick
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of, epoch_of
 from gaelp_env.encounters import meet, settle
-from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, TRAIL, K
+from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, K
 from gaelp_env.opening import open_tick, pressures
 from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
 from gaelp_env.prospect import prospect_table
@@ -121,7 +122,7 @@ class Market:
         tick = int(record["tick"])
         bids = np.zeros(K) if record["exhausted"] else np.maximum(bids, 0.0)
         buffers = self._buffers
-        weight = open_tick(buffers.moments[0], record, self.config, bids)
+        weight = open_tick(buffers.moments, record, self.config, bids)
         births = self._births(tick)
         count, total = self._arrivals(tick, weight)
         if len(buffers.touches) < total:
@@ -211,21 +212,9 @@ class Market:
 
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
-        record["tick"] += 1
-        record["pressure"] = pressures(
-            self.config, record["key"], int(record["tick"]), record["pressure"], self._constants.tick_h
-        )
-        record["episode_tick"] += 1
-        record["touches"] += ledger["views"].sum()
-        record["clicks"] += ledger["clicks"].sum()
-        record["spend_micro"] += ledger["spend_micro"].sum()
-        for name in ("visits", "conversions", "attributed", "value_micro"):
-            record[name] += ledger[name]
-        keep = 2.0 ** (-self._constants.tick_h / 24.0)
-        for k, name in enumerate(TRAIL):
-            record["trail"][k] = record["trail"][k] * keep + ledger[name]
-        record["trail_attributed"] = record["trail_attributed"] * keep + ledger["attributed"]
-        record["trail_orders"] = record["trail_orders"] * keep + ledger["conversions"]
+        close_tick(self._records, self._buffers.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
+        tick, pressure = int(record["tick"]), np.ascontiguousarray(record["pressure"])
+        record["pressure"] = pressures(self.config, record["key"], tick, pressure, self._constants.tick_h)
         record["bid_cpm"] = bids
         record["last"] = ledger
 
@@ -274,7 +263,7 @@ class Market:
 
         Raises: KeyError if nobody of that number is here.
         """
-        open_tick(self._buffers.moments[0], self.record, self.config, np.zeros(K))
+        open_tick(self._buffers.moments, self.record, self.config, np.zeros(K))
         at = self.population.index_of(number)
         by_hand.meet(
             self._constant_record, self._buffers.moments, self.population, at, self.hour, self._records

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.auction import pressure_after, quantile_of
@@ -18,44 +19,58 @@ NO_STOP = 2**62
 """A user number beyond all others: nobody is stopped at an equal moment."""
 
 
-def open_tick(moment: Any, record: Any, config: MarketConfig, bids: NDArray[np.float64]) -> float:
+@njit(cache=True)
+def _rank_bids(moments, log_sd, floor_log_sd):  # type: ignore[no-untyped-def]
+    m = moments[0]
+    for k in range(K):
+        m.beats_rivals[k] = quantile_of(m.bid_cpm[k], m.price_median[k], log_sd)
+        m.beats_floor[k] = quantile_of(m.bid_cpm[k], m.floor_median[k], floor_log_sd)
+
+
+def open_tick(moments: Any, record: Any, config: MarketConfig, bids: NDArray[np.float64]) -> float:
     """Fills in what is the same for everybody in the coming tick.
 
     Args:
-      moment: one MOMENT record, written.
+      moments: `[1]` of MOMENT, written.
       record: the market record, read.
       config: of the market.
       bids: `[5]` CPM, 0 for no bid.
     Returns: the days' worth of candidates in the tick, for a user of rate one.
     """
-    prices, season = config.prices, season_of(config)
+    moment, prices, season = moments[0], config.prices, season_of(config)
     start_h = config.clock.tick_h * int(record["tick"])
     hour = season.hour_of_week(start_h)
     medians, floors = median_prices(record, config), levels_of(config).floor
     moment["key"], moment["tick"], moment["start_h"] = record["key"], record["tick"], start_h
     moment["episode"] = record["episode"] + 1
     moment["bid_cpm"], moment["price_median"], moment["floor_median"] = bids, medians, floors
-    moment["beats_rivals"] = [quantile_of(b, p, prices.log_sd) for b, p in zip(bids, medians, strict=True)]
-    moment["beats_floor"] = [
-        quantile_of(b, f, prices.floor_log_sd) for b, f in zip(bids, floors, strict=True)
-    ]
     moment["click_weight"] = season.click[hour % 24]
     moment["stop_h"], moment["stop_number"] = NEVER_H, NO_STOP
+    _rank_bids(moments, prices.log_sd, prices.floor_log_sd)
     return float(season.traffic[hour]) * config.clock.tick_h / 24.0
+
+
+@njit(cache=True)
+def _moved(key, tick, pressure, log_sd, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
+    moved = np.empty(K)
+    for k in range(K):
+        u, _b, _c, _d = uniforms(key, NOBODY, tick, PRESSURE, k)
+        moved[k] = pressure_after(pressure[k], u, log_sd, elapsed_h, half_life_h)
+    return moved
 
 
 def pressures(
     config: MarketConfig, key: Any, tick: int, pressure: NDArray[np.float64], elapsed_h: float
-) -> list[float]:
-    """Rivals' pressure by channel at the beginning of `tick`, `elapsed_h` after it was `pressure`."""
+) -> NDArray[np.float64]:
+    """Rivals' pressure by channel at the beginning of `tick`, `elapsed_h` after it was `pressure`.
+
+    Args:
+      config: of the market.
+      key: chance key.
+      pressure: `[5]`, contiguous.
+    """
     prices = config.prices
-    return [
-        pressure_after(
-            float(pressure[k]),
-            float(uniforms(key, NOBODY, tick, PRESSURE, k)[0]),
-            prices.pressure_log_sd,
-            elapsed_h,
-            prices.pressure_half_life_h,
-        )
-        for k in range(K)
-    ]
+    moved: NDArray[np.float64] = _moved(
+        np.uint64(key), tick, pressure, prices.pressure_log_sd, elapsed_h, prices.pressure_half_life_h
+    )
+    return moved
