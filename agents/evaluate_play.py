@@ -93,7 +93,7 @@ class _Tally:
         self.spend_micro = np.zeros(len(CHANNELS), np.int64)
 
     def add(self, ledger: Any) -> None:
-        self.margin_micro += int(ledger["value_micro"])
+        self.margin_micro += int(ledger["margin_micro"])
         self.accrued_micro += int(ledger["accrued_micro"])
         self.conversions += int(ledger["conversions"])
         self.spend_micro += ledger["spend_micro"]

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def pool_of(workers: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes (spawned: no lock or thread of this one is copied)."""
-    return ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
-    )
+@contextmanager
+def crew(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of fresh processes (spawned: no lock or thread of this one is copied).
+
+    At the end their work is waited for; after an error, Ctrl-C included, they stop within a second.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow, initargs=(os.getpid(), stop))
+    try:
+        yield pool
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def mapped(run: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
@@ -32,7 +45,7 @@ def mapped(run: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> I
     if workers <= 1 or len(jobs) <= 1:
         yield from map(run, jobs)
         return
-    with pool_of(min(workers, len(jobs))) as pool:
+    with crew(min(workers, len(jobs))) as pool:
         yield from pool.map(run, jobs)
 
 
@@ -41,12 +54,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _follow(parent: int) -> None:
-    """Ends this process when its parent is gone, even if that was killed."""
+def _follow(parent: int, stop: Event) -> None:
+    """Ends this process when it is told to, or when its parent is gone, even if that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        while os.getppid() == parent and not stop.wait(1.0):
+            continue
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -28,7 +28,7 @@ COUNTS = (
     "conversions",
     "attributed",
     "spend",
-    "value",
+    "margin",
 )
 MEANS = ("mean_awareness", "mean_fatigue", "mean_intent")
 

@@ -187,14 +187,14 @@ def _totals(store: Store, info: WorldInfo) -> Report:
             "conversions": total["conversions"],
             "attributed": total["attributed"],
             "spend": total["spend_micro"] / MICRO,
-            "margin": total["value_micro"] / MICRO,
+            "margin": total["margin_micro"] / MICRO,
         },
         "logged": {table: store.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
         "named": sorted(named, key=lambda line: str(line["user_id"])),
     }
 
 
-_COUNTED = ("met", "touches", "clicks", "visits", "conversions", "attributed", "spend_micro", "value_micro")
+_COUNTED = ("met", "touches", "clicks", "visits", "conversions", "attributed", "spend_micro", "margin_micro")
 
 
 def _mean(values: NDArray[Any]) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from agents.baselines import Found, SearchPlan, make_baselines, save_found, search_baselines
 from agents.evaluate_play import Start
 from agents.evaluate_policies import EvaluationResult, evaluate_policies, seeds_for
-from agents.evaluate_processes import cores, pool_of
+from agents.evaluate_processes import cores, crew
 from agents.evaluate_worlds import commits_of, population_of
 from agents.manifest import Manifest, write_whole
 from agents.report import Speaker, report_json, show_training
@@ -148,8 +148,7 @@ def _check(options: TrainOptions) -> None:
 def _search_beside(options: TrainOptions, starts: Sequence[Start], stack: ExitStack) -> Future[Found]:
     """Searches the best baselines in a process of its own, while this one trains."""
     plan = options.search or SearchPlan(days=options.days, run_out_days=RUN_OUT_DAYS, seed=options.seed)
-    pool = pool_of(1)
-    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    pool = stack.enter_context(crew(1))
     return pool.submit(search_baselines, tuple(starts), plan)
 
 

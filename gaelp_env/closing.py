@@ -21,7 +21,7 @@ def close_tick(records, ledgers, keep):  # type: ignore[no-untyped-def]
     r.visits += t.visits
     r.conversions += t.conversions
     r.attributed += t.attributed
-    r.value_micro += t.value_micro
+    r.margin_micro += t.margin_micro
     for k in range(K):
         r.touches += t.views[k]
         r.clicks += t.clicks[k]

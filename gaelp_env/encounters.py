@@ -320,7 +320,7 @@ def settle_one(c, m, row, rest, due_h, value, order, ledger):  # type: ignore[no
     rest.conversions += 1
     ledger.conversions += 1
     ledger.revenue_micro += revenue
-    ledger.value_micro += margin
+    ledger.margin_micro += margin
     if channel >= 0:
         ledger.attributed += 1
         ledger.attributed_micro += margin

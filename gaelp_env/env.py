@@ -170,12 +170,12 @@ class AdMarketEnv(gym.Env[Any, Any]):
             "clicks": total("clicks"),
             "visits": figures[_AT["visits"]],
             "conversions": figures[_AT["conversions"]],
-            "value": figures[_AT["value_micro"]] / MICRO,
+            "margin": figures[_AT["margin_micro"]] / MICRO,
             "attributed": figures[_AT["attributed"]],
-            "attributed_value": figures[_AT["attributed_micro"]] / MICRO,
+            "attributed_margin": figures[_AT["attributed_micro"]] / MICRO,
             "accrued": figures[_AT["accrued_micro"]] / MICRO,
         }
-        told["profit"] = told["value"] - told["spend"]
+        told["profit"] = told["margin"] - told["spend"]
         for channel, bid in zip(CHANNELS, bids.tolist(), strict=True):
             told[f"bid_{channel}"] = bid
         return told

@@ -31,7 +31,7 @@ LEDGER = np.dtype(
         ("accrued_micro", "<i8"),  # expected incremental margin of the ads seen, see prospect.py
         ("conversions", "<i8"),  # orders falling due
         ("revenue_micro", "<i8"),  # their value
-        ("value_micro", "<i8"),  # their margin
+        ("margin_micro", "<i8"),  # their margin
         ("attributed", "<i8"),  # of them: last click ours within the window
         ("attributed_micro", "<i8"),  # margin of those
         ("births", "<i8"),
@@ -104,7 +104,7 @@ RECORD = np.dtype(
         ("conversions", "<i8"),
         ("attributed", "<i8"),
         ("spend_micro", "<i8"),
-        ("value_micro", "<i8"),
+        ("margin_micro", "<i8"),
         ("met", "<i8"),  # sum of users' episode counts
         ("active", "<i8"),  # users in the market
         ("stage_count", "<i8", (5,)),  # by last-seen stage

@@ -305,7 +305,7 @@ class Market:
             self._constant_record, self._buffers.moments, self.population, at, value, self.hour, self._records
         )
         order["at"] = order["decided"] = moments(self.hour, self._epoch)
-        for name in ("conversions", "attributed", "value_micro"):
+        for name in ("conversions", "attributed", "margin_micro"):
             self.record[name] += ledger[name]
         return order
 

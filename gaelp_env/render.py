@@ -45,7 +45,7 @@ class Picture:
         """Adds a tick."""
         self.counts += np.array([ledger[name] for name in _COUNTED])
         self.spend.append(float(self.counts[4].sum()) / MICRO)
-        self.value.append((self.value[-1] if self.value else 0.0) + int(ledger["value_micro"]) / MICRO)
+        self.value.append((self.value[-1] if self.value else 0.0) + int(ledger["margin_micro"]) / MICRO)
 
 
 def _headline(market: Market, world: str, ticks: int) -> list[str]:

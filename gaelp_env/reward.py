@@ -10,7 +10,7 @@ from gaelp_env.ledger import MICRO
 
 def profit(ledger: Any) -> float:
     """Margin of the orders falling due, less spend."""
-    return float(ledger["value_micro"] - ledger["spend_micro"].sum()) / MICRO
+    return float(ledger["margin_micro"] - ledger["spend_micro"].sum()) / MICRO
 
 
 def accrued_profit(ledger: Any) -> float:

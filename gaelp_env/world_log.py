@@ -27,7 +27,7 @@ EPISODE = np.dtype(
         ("views", "<i8"),  # our ads seen
         ("clicks", "<i8"),
         ("conversions", "<i8"),  # orders that fell due
-        ("value_micro", "<i8"),  # margin of those
+        ("margin_micro", "<i8"),  # margin of those
     ]
 )
 """One finished episode, as it stands in the store."""
@@ -58,7 +58,7 @@ TOUCH_LOGS: dict[str, Callable[[Happened], NDArray[Any]]] = {
 """Which touchpoints are kept in the store: ours and all clicks, clicks only, all that the market tells
 (it tells ours, so "all" is "own" as yet), none. A user's last touches are in their row in any case."""
 
-_TALLIED = ("touches", "clicks", "conversions", "spend_micro", "value_micro")
+_TALLIED = ("touches", "clicks", "conversions", "spend_micro", "margin_micro")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class EpisodeLog:
         row[0] = (
             int(record["episode"]), self.label.encode(), last_tick - self._first_tick, started, ended,
             f"{int(record['key']):016x}".encode(), came["spend_micro"], self._wins, came["touches"],
-            came["clicks"], came["conversions"], came["value_micro"],
+            came["clicks"], came["conversions"], came["margin_micro"],
         )  # fmt: skip
         self._finished.append(
             Events(_joined(self._touches, TOUCH), _joined(self._conversions, CONVERSION), row)

@@ -113,5 +113,5 @@ def totals_of(market: Market) -> dict[str, Any]:
         "conversions": int(record["conversions"]),
         "attributed": int(record["attributed"]),
         "spend": int(record["spend_micro"]) / MICRO,
-        "value": int(record["value_micro"]) / MICRO,
+        "margin": int(record["margin_micro"]) / MICRO,
     }

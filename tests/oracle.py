@@ -38,7 +38,7 @@ UNAWARE, AWARE, CONSIDERING, INTENT, CONVERTED = range(5)
 FALLS_TO = {AWARE: UNAWARE, CONSIDERING: AWARE, INTENT: CONSIDERING, CONVERTED: AWARE}
 COUNTS = (
     "candidates", "visits", "decisions", "decided_micro", "accrued_micro", "conversions", "revenue_micro",
-    "value_micro", "attributed", "attributed_micro", "births", "stopped",
+    "margin_micro", "attributed", "attributed_micro", "births", "stopped",
 )  # fmt: skip
 BY_CHANNEL = ("opportunities", "bids", "wins", "views", "clicks", "spend_micro")
 
@@ -356,7 +356,7 @@ class OracleMarket:
         margin = math.floor(user.order_value * conversion.margin * 1e6 + 0.5)
         counts["conversions"] += 1
         counts["revenue_micro"] += revenue
-        counts["value_micro"] += margin
+        counts["margin_micro"] += margin
         if credited >= 0:
             counts["attributed"] += 1
             counts["attributed_micro"] += margin

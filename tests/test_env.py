@@ -170,7 +170,7 @@ def test_the_reward_is_what_its_name_says(reward: str) -> None:
     for _ in range(8):
         _, got, *_, told = env.step(np.full(5, 0.4))
         expected = {
-            "profit": told["value"] - told["spend"],
+            "profit": told["margin"] - told["spend"],
             "accrued_profit": told["accrued"] - told["spend"],
             "attributed_profit": told["attributed_value"] - told["spend"],
             "conversions": told["conversions"],

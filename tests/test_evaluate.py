@@ -148,7 +148,7 @@ class TestPairing:
                 market.begin_episode()
                 for _ in range(BUSY.clock.episode_ticks):
                     ledger = market.advance(bids if day < 3 else REFERENCE * 0.0).ledger
-                    profit[name] += int(ledger["value_micro"]) - int(ledger["spend_micro"].sum())
+                    profit[name] += int(ledger["margin_micro"]) - int(ledger["spend_micro"].sum())
                 market.end_episode()
         score = evaluated({"high": ConstantBids(REFERENCE * 5.0, BUSY)}).starts[0].scores["high"]
         assert score.profit_by_replicate[0] == pytest.approx((profit["high"] - profit["twin"]) / 1e6)

@@ -70,7 +70,7 @@ def test_counts_narrow_down_the_funnel_and_money_adds_up() -> None:
             assert own["price_micro"].sum() <= ledger["spend_micro"][k]
         assert len(tick.conversions) == ledger["conversions"]
         assert tick.conversions["value_micro"].sum() == ledger["revenue_micro"]
-        assert tick.conversions["margin_micro"].sum() == ledger["value_micro"]
+        assert tick.conversions["margin_micro"].sum() == ledger["margin_micro"]
         credited = tick.conversions[tick.conversions["attributed_channel"] >= 0]
         assert len(credited) == ledger["attributed"]
         assert credited["margin_micro"].sum() == ledger["attributed_micro"]
@@ -215,7 +215,7 @@ def test_a_visit_that_would_come_anyway_comes_in_both_worlds() -> None:
     quiet, loud = opened(config), opened(config)
     for _ in range(60):
         theirs, ours = quiet.advance(np.zeros(5)), loud.advance(10.0 * reference_cpm(config))
-        for name in ("visits", "decisions", "decided_micro", "conversions", "value_micro"):
+        for name in ("visits", "decisions", "decided_micro", "conversions", "margin_micro"):
             assert ours.ledger[name] == theirs.ledger[name]
         assert ours.ledger["accrued_micro"] == 0
     assert loud.record["touches"] > 500
@@ -236,7 +236,7 @@ def test_the_market_has_no_unit_of_money() -> None:
         single, twice = one.advance(bids).ledger, two.advance(2.0 * bids).ledger
         for name in (*FUNNEL, "visits", "decisions", "conversions", "attributed"):
             assert (single[name] == twice[name]).all(), name
-        for name in ("spend_micro", "value_micro", "accrued_micro", "attributed_micro"):
+        for name in ("spend_micro", "margin_micro", "accrued_micro", "attributed_micro"):
             assert np.asarray(twice[name]) == pytest.approx(2 * np.asarray(single[name]), rel=1e-6, abs=150)
 
 
@@ -246,7 +246,7 @@ def test_totals_and_trailing_counters_are_those_of_the_ledgers() -> None:
     record = market.record
     for total, name in (("touches", "views"), ("clicks", "clicks"), ("spend_micro", "spend_micro")):
         assert record[total] == sum(int(ledger[name].sum()) for ledger in ledgers)
-    for name in ("visits", "conversions", "attributed", "value_micro"):
+    for name in ("visits", "conversions", "attributed", "margin_micro"):
         assert record[name] == sum(int(ledger[name]) for ledger in ledgers)
     age_d = np.arange(len(ledgers))[::-1] / 24.0
     for k, name in enumerate(TRAIL):

@@ -174,7 +174,7 @@ def test_a_conversion_falls_due_now_and_is_attributed() -> None:
     assert row["conversions"] == 3
     assert row["order_paid"].tolist() == [50.0, 20.0, 30.0]
     assert (market.record["conversions"], market.record["attributed"], market.record["bought"]) == (3, 1, 1)
-    assert market.record["value_micro"] == round(100e6 * BUSY.conversion.margin)
+    assert market.record["margin_micro"] == round(100e6 * BUSY.conversion.margin)
     recount(market)
 
 

@@ -15,7 +15,7 @@ from tests.markets import bids_of, busy_world, reference_cpm
 from tests.oracle import BY_CHANNEL, COUNTS, OracleMarket, Tick, User
 
 TICKS, EPISODE = 200, 40
-MONEY = {"spend_micro", "decided_micro", "revenue_micro", "value_micro", "attributed_micro", "accrued_micro"}
+MONEY = {"spend_micro", "decided_micro", "revenue_micro", "margin_micro", "attributed_micro", "accrued_micro"}
 
 
 @pytest.mark.parametrize(

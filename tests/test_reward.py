@@ -21,7 +21,7 @@ def ledger(**fields: object) -> np.void:
 
 
 TICK = ledger(
-    spend_micro=[1_000_000, 500_000, 0, 0, 250_000], value_micro=9_000_000, accrued_micro=2_000_001,
+    spend_micro=[1_000_000, 500_000, 0, 0, 250_000], margin_micro=9_000_000, accrued_micro=2_000_001,
     attributed_micro=34_600_000, conversions=3, decided_micro=7,
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def test_a_reward_is_a_python_float_and_leaves_the_ledger_alone(name: str) -> No
 
 @given(MICRO, MICRO, MICRO, st.integers(0, 10**9))
 def test_a_unit_spent_costs_a_unit_of_every_profit(value: int, accrued: int, own: int, spend: int) -> None:
-    fields = {"value_micro": value, "accrued_micro": accrued, "attributed_micro": own}
+    fields = {"margin_micro": value, "accrued_micro": accrued, "attributed_micro": own}
     free, paid = ledger(**fields), ledger(**fields, spend_micro=[0, spend, 0, 0, 0])
     for name in ("profit", "accrued_profit", "attributed_profit"):
         cost = reward_named(name)(free) - reward_named(name)(paid)
