@@ -3,7 +3,7 @@
 A user's candidates come at the highest rate at which the user could ever be met (media and visits
 together), thinned by the hour-of-day and day-of-week profile. Whether a candidate becomes an
 opportunity or a visit is decided when it is met, from the user's state and a uniform that was fixed
-beforehand. Source: SCIENCE 1.8; thinning after Lewis and Shedler, Nav. Res. Log. Q. 26(3), 1979.
+beforehand. Source: thinning after Lewis and Shedler, Nav. Res. Log. Q. 26(3), 1979.
 """
 
 from __future__ import annotations

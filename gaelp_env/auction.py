@@ -75,7 +75,7 @@ def payment(rule, bid, rival, floor):  # type: ignore[no-untyped-def]
 
         second price: max(rival, floor)     first price: bid
 
-    Invariants: floor <= payment <= bid for a winning bid. Source: SCIENCE 2.1.
+    Invariants: floor <= payment <= bid for a winning bid.
     """
     if rule == FIRST:
         return bid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from functools import cached_property
 from typing import Any, Literal
 
@@ -130,11 +131,11 @@ class Channel(_Part):
         False, "flag", "assumed", "only people who have visited our site can be met here"
     )
     awareness_gain: float = _field(
-        0.04, "share of the unaware part", "assumed (SCIENCE 1.1)",
+        0.04, "share of the unaware part", "assumed",
         "kappa: awareness gained by an ad seen", ge=0.0, lt=1.0,
     )  # fmt: skip
     forward_push: float = _field(
-        0.0, "logit", "assumed (SCIENCE 1.6)", "beta: push to the next stage by an ad seen", ge=-20.0, le=20.0
+        0.0, "logit", "assumed", "beta: push to the next stage by an ad seen", ge=-20.0, le=20.0
     )
 
     @model_validator(mode="after")
@@ -156,7 +157,8 @@ class Channels(_Part):
 
     search: Channel = _channel(
         rule="second", share=0.15, reference_cpm=60.0, view_rate=0.9,
-        audience=(0.05, 0.15, 0.30, 0.40, 0.10), click_rate=(0.005, 0.02, 0.05, 0.06, 0.01),
+        audience=(0.05, 0.15, *published.AMSS_SEARCH_AUDIENCE[1:], 0.10),
+        click_rate=(published.AMSS_SEARCH_CTR[0], 0.02, 0.05, 0.06, 0.01),
         awareness_gain=0.02, forward_push=0.5,
     )  # fmt: skip
     social: Channel = _channel(
@@ -206,7 +208,8 @@ class Prices(_Part):
         "ipinyou", "profile", "derived: iPinYou win rate by hour (8.6-43.1 %)", "price level by hour of day"
     )
     floor_median: float = _field(
-        40.0 / 57.1, "multiple of reference", "published: iPinYou floor quartiles 5/40/80 fen",
+        round(published.IPINYOU_FLOOR_QUARTILES_FEN[1] / math.exp(published.IPINYOU_LOG_PRICE[0]), 4),
+        "multiple of reference", "published: iPinYou floor quartiles 5/40/80 fen, median price 57.1 fen",
         "median reserve price", ge=0.0, le=100.0,
     )  # fmt: skip
     floor_log_sd: float = _field(
@@ -222,10 +225,15 @@ class Response(_Part):
     """What an ad seen does to a person, and what absence undoes."""
 
     awareness_half_life_d: float = _field(
-        21.0, "days", "assumed (SCIENCE 1.1)", "awareness halves in", gt=0.0, le=36_500.0
+        21.0,
+        "days",
+        "assumed; Leone 1995: 55 to 82 d, digital practice: at most 4 d",
+        "awareness halves in",
+        gt=0.0,
+        le=36_500.0,
     )
     fatigue_half_life_d: float = _field(
-        7.0, "days", "assumed (SCIENCE 1.3)", "the remembered count of our ads halves in", gt=0.0, le=36_500.0
+        7.0, "days", "assumed", "the remembered count of our ads halves in", gt=0.0, le=36_500.0
     )
     fatigue_exponent: float = _field(
         0.20, "1", "derived: Criteo attribution, within-user click rate by exposure",
@@ -256,23 +264,21 @@ class Journey(_Part):
     """How a person moves between stages: forward by events, backward by clocks."""
 
     forward_base: tuple[float, float, float] = _field(
-        (-1.5, -2.8, -2.8), "logit", "assumed (SCIENCE 1.6)",
+        (-1.5, -2.8, -2.8), "logit", "assumed",
         "alpha: UNAWARE->AWARE, AWARE->CONSIDERING, CONSIDERING->INTENT at an event",
     )  # fmt: skip
     awareness_push: float = _field(
-        2.0, "logit per unit", "assumed (SCIENCE 1.6)", "gamma: weight of awareness", ge=-20.0, le=20.0
+        2.0, "logit per unit", "assumed", "gamma: weight of awareness", ge=-20.0, le=20.0
     )
     visit_push: float = _field(
-        2.0, "logit", "assumed (SCIENCE 1.6)", "eta: weight of a visit to the site", ge=-20.0, le=20.0
+        2.0, "logit", "assumed", "eta: weight of a visit to the site", ge=-20.0, le=20.0
     )
-    intent_push: float = _field(
-        1.0, "logit per unit", "assumed (SCIENCE 1.6)", "zeta: weight of intent", ge=-20.0, le=20.0
-    )
+    intent_push: float = _field(1.0, "logit per unit", "assumed", "zeta: weight of intent", ge=-20.0, le=20.0)
     forward_probability: float | None = _field(
         None, "probability", "assumed", "if given, replaces the logit at every event", ge=0.0, le=1.0
     )
     backward_half_life_d: tuple[float, float, float, float] = _field(
-        (21.0, 7.0, 1.88, 30.0), "days", "assumed/derived (SCIENCE 1.6)",
+        (21.0, 7.0, 1.88, 30.0), "days", "assumed; INTENT derived: Sahni-Narayanan-Kalyanam 2019",
         "half-life of AWARE, CONSIDERING, INTENT (one stage back) and CONVERTED (back to AWARE)",
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -57,7 +56,7 @@ def limits(entry: Entry) -> str:
 
 def source_words(entry: Entry) -> str:
     """The source as a cell: the word assumed in italics, no pointers to pages outside the project."""
-    return re.sub(r"\s*\(SCIENCE [0-9.]+\)", "", entry.source).replace("assumed", "*assumed*")
+    return entry.source.replace("assumed", "*assumed*")
 
 
 def _row(entry: Entry, key: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def delay_h(u_part, u_within, weight_0, weight_1, mean_0, mean_1, mean_2, longes
         F(d) = sum_i w_i (1 - exp(-d / m_i)) / (1 - exp(-D / m_i)),   0 <= d <= D
 
     Source: hyper-exponential fit to Chapelle, KDD 2014 (35 % in 1 h, 50 % in 24 h, 87 % in 14 d of
-    the 30-day total), SCIENCE 1.7.
+    the 30-day total).
 
     Args:
       u_part, u_within: uniforms in (0, 1).

@@ -17,7 +17,7 @@ def forward_probability(base, awareness, intent, push, awareness_push, intent_pu
 
         P = 1 / (1 + exp(-(alpha_s + beta + gamma * A + zeta * I)))
 
-    Source: hidden-Markov funnel of Abhishek, Fader, Hosanagar (SSRN 2158421), form of SCIENCE 1.6.
+    Source: hidden-Markov funnel of Abhishek, Fader, Hosanagar (SSRN 2158421).
 
     Args:
       base: alpha of the present stage, logit.

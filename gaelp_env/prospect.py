@@ -1,10 +1,10 @@
 """The prospect of a person left alone: the margin to expect from them if we never bid again.
 
-An ad that is seen changes a person; what it changed is worth the difference in prospect. Summed over
-the ads of a policy these differences have the expectation of the paired difference from the
-never-bidding twin: prospect plus margin decided is a martingale while no ad is seen (the performance
-difference lemma, Kakade and Langford, ICML 2002). So a reward made of them has neither delay nor the
-noise of orders that come anyway.
+An ad that is seen changes a person; what it changed is worth the difference in prospect. Prospect plus
+margin decided is a martingale while no ad is seen, so summed over the ads of a policy these differences
+have, if the prospect is exact, the expectation of the paired difference from the never-bidding twin (the
+performance difference lemma, Kakade and Langford, ICML 2002). A reward made of them has neither delay
+nor the noise of orders that come anyway.
 
 The prospect is solved on a grid of stage x awareness x intent at the mean traffic weight, for a
 propensity of one; a user's is scaled by propensity, since orders are rare.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
-from gaelp_env.journey import CONVERTED, INTENT, forward_probability, stage_below
+from gaelp_env.journey import CONVERTED, can_advance, forward_probability, stage_below
 from gaelp_env.response import lift
 
 AWARENESS_KNOTS = 17
@@ -55,7 +55,7 @@ def prospect(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def advance_probability(c, stage, awareness, intent, push):  # type: ignore[no-untyped-def]
     """The probability of one stage forward at an event; 0 from INTENT and CONVERTED."""
-    if stage >= INTENT:
+    if not can_advance(stage):
         return 0.0
     if c.forward_fixed >= 0.0:
         return c.forward_fixed

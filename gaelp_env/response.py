@@ -31,7 +31,7 @@ def fade(score, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
 def wear(remembered, exponent):  # type: ignore[no-untyped-def]
     """The share of an ad's effect that is left after F remembered ads: m = (1 + F) ** -b.
 
-    Source: within-user click rates in the Criteo attribution data, b = 0.20 (SCIENCE 1.3).
+    Source: within-user click rates in the Criteo attribution data, b = 0.20.
 
     Args:
       remembered: decayed count of our ads seen, >= 0.
@@ -59,6 +59,6 @@ def lift(score, gain):  # type: ignore[no-untyped-def]
 def click_probability(base, left, hour_weight):  # type: ignore[no-untyped-def]
     """The probability that a seen ad is clicked: base[channel, stage] * m(F) q * hour, at most 1.
 
-    Source: SCIENCE 1.6; hour weights from iPinYou (.049 % at 9 h to .099 % at 18 h).
+    Source: hour weights from iPinYou (.049 % at 9 h to .099 % at 18 h).
     """
     return min(1.0, base * left * hour_weight)

@@ -16,8 +16,8 @@ def profit(ledger: Any) -> float:
 def accrued_profit(ledger: Any) -> float:
     """Expected incremental margin of the ads seen, at the moment they were seen, less spend.
 
-    Summed over time it has the expectation of the paired difference from the never-bidding twin
-    (see prospect.py), with no delay and without the noise of orders that come anyway: for training.
+    Summed over time it is close to the expectation of the paired difference from the never-bidding
+    twin (see prospect.py), with no delay and without the noise of orders that come anyway: for training.
     """
     return float(ledger["accrued_micro"] - ledger["spend_micro"].sum()) / MICRO
 
@@ -39,10 +39,3 @@ REWARDS: dict[str, Callable[[Any], float]] = {
     "conversions": conversions,
 }
 """The rewards by name."""
-
-
-def reward_named(name: str) -> Callable[[Any], float]:
-    """The reward of that name. Raises ValueError with the known names."""
-    if name not in REWARDS:
-        raise ValueError(f"There is no reward {name!r}; the known ones are {', '.join(REWARDS)}.")
-    return REWARDS[name]

@@ -1,4 +1,4 @@
-"""Laws of one auction, and the closed forms of SCIENCE 2.3 and 2.4 met by the market's own draws."""
+"""Laws of one auction, and the closed forms of second price and of first-price shading met by the market's own draws."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CPM = st.floats(0.01, 1000.0)
 SD = st.floats(0.05, 2.5)
 SHARE = st.floats(0.0, 1.0)
 MEDIAN, LOG_SD, VALUE = math.exp(4.045), 0.914, 80.0
-"""iPinYou's prices (SCIENCE 2.2) and the value of the worked examples."""
+"""iPinYou's prices and the value of the worked examples."""
 SLOTS = 400_000
 
 

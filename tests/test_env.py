@@ -172,7 +172,7 @@ def test_the_reward_is_what_its_name_says(reward: str) -> None:
         expected = {
             "profit": told["margin"] - told["spend"],
             "accrued_profit": told["accrued"] - told["spend"],
-            "attributed_profit": told["attributed_value"] - told["spend"],
+            "attributed_profit": told["attributed_margin"] - told["spend"],
             "conversions": told["conversions"],
         }
         assert got == pytest.approx(expected[reward])

@@ -87,7 +87,7 @@ def test_unaware_has_no_clock() -> None:
 
 
 def test_after_fourteen_idle_days_the_stages_are_where_the_law_puts_them() -> None:
-    """SCIENCE 1.6: from INTENT .133/.527/.334/.006 over UNAWARE … INTENT."""
+    """From INTENT .133/.527/.334/.006 over UNAWARE … INTENT."""
     constants, moment, hot = people(40_000, INTENT)
     run_clocks(constants, moment, hot, 14.0 * 24.0)
     shares = np.bincount(hot["stage"], minlength=5) / len(hot)

@@ -71,7 +71,7 @@ def test_wear_is_a_share_that_falls_with_every_ad(remembered: float, more: float
 def test_wear_reproduces_the_published_power_laws() -> None:
     assert wear(3.0, 0.43) == pytest.approx(0.551, abs=5e-4)  # Meta: 45 % fewer clicks at the 4th exposure
     seen = [wear(n - 1.0, MarketConfig().response.fatigue_exponent) for n in (2, 3, 5)]
-    assert seen == pytest.approx([0.847, 0.787, 0.729], rel=0.05)  # Criteo, SCIENCE 4
+    assert seen == pytest.approx([0.847, 0.787, 0.729], rel=0.05)  # Criteo attribution, within user
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 5.0))
@@ -85,7 +85,7 @@ def test_a_click_is_base_times_what_is_left_times_the_hour() -> None:
 
 
 def test_steady_state_of_daily_impulses() -> None:
-    """E* = r / (1 - 2 ** (-1 / H)), just after an impulse (SCIENCE 1.2)."""
+    """E* = r / (1 - 2 ** (-1 / H)), just after an impulse."""
     stock, rate, half_d = 0.0, 2.0, 7.0
     for _ in range(400):
         stock = fade(stock, 24.0, 24.0 * half_d) + rate
