@@ -152,6 +152,19 @@ def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
     yield Figure("hot_bytes", "bytes a user, hot half", "B", (float(HOT.itemsize),))
     yield Figure("cold_bytes", "bytes a user, cold half", "B", (float(COLD.itemsize),))
     yield Figure(
-        "memory_bytes", "bytes a user, all told", "B", (float(people.bytes_a_user),),
+        "memory_bytes", "bytes a user: record, sweep columns, mark", "B", (float(people.bytes_a_user),),
         {"limit": people.bytes_a_user / 200.0},
     )  # fmt: skip
+    yield Figure(
+        "held_bytes", "bytes a user that a world holds, rollback and room to grow included", "B", (_held(),)
+    )
+
+
+def _held(users: int = 20_000) -> float:
+    """Bytes a user in the arrays of a market and of the checkpoint that a world keeps beside it."""
+    config = MarketConfig()
+    config = config.model_copy(update={"people": config.people.model_copy(update={"users": users})})
+    market = Market.born(config, 0)
+    market.advance(np.zeros(len(CHANNELS)))
+    columns = [*market.population.columns(), *market.checkpoint().columns]
+    return (sum(column.nbytes for column in columns) + market.workspace_bytes) / market.population.size

@@ -23,6 +23,11 @@ class Buffers:
         self.for_users(0)
         self.for_candidates(0)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in vars(self).values())
+
     def for_users(self, capacity: int) -> None:
         """Makes room for a sweep over `capacity` rows."""
         self.index = np.empty(capacity + 1, np.int64)

@@ -106,6 +106,11 @@ class Market:
         """What may still be spent in the open episode, currency units."""
         return (self._budget_micro - int(self.record["spent_micro"])) / MICRO
 
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of the arrays that a tick works in."""
+        return self._buffers.nbytes
+
     def advance(self, bids_cpm: NDArray[np.float64]) -> Tick:
         """Plays one tick.
 
