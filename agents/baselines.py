@@ -60,8 +60,8 @@ class SearchPlan:
     screen_replicates: int = 2
     days: int = 30
     run_out_days: int = 30
-    replicates: int = 4
-    steps: tuple[float, ...] = (0.16, 0.08)
+    replicates: int = 6
+    steps: tuple[float, ...] = (0.2, 0.1, 0.1, 0.05)
     seed: int = 0
 
 
@@ -149,8 +149,9 @@ def search_baselines(starts: Sequence[Start], plan: SearchPlan, say: Progress | 
     def reference(at: NDArray[np.float64]) -> Policy:
         return ReferencePriceBids(float(2.0 ** at[0]), config, names)
 
-    action = _cross_entropy(lambda a: trials.screened(constant(a)), plan)
+    screened = _cross_entropy(lambda a: trials.screened(constant(a)), plan)
     say("best constant bid: screened")
+    action = _best_of(screened, lambda a: trials.profit(constant(a)))
     action, constant_profit = _refined(action, lambda a: trials.profit(constant(a)), plan.steps)
     bids = bids_cpm(action, config)
     say(f"best constant bid: {np.round(bids, 2).tolist()} CPM, profit {constant_profit:,.0f}")
@@ -213,8 +214,8 @@ def load_found(folder: Path, config: MarketConfig) -> Found | None:
     return Found.from_json(kept["found"]) if kept["config_fingerprint"] == config.fingerprint() else None
 
 
-def _cross_entropy(profit: Callable[[Point], float], plan: SearchPlan) -> Point:
-    """The best constant action by the cross-entropy method. Source: Rubinstein and Kroese, 2004."""
+def _cross_entropy(profit: Callable[[Point], float], plan: SearchPlan) -> tuple[Point, Point]:
+    """The best action seen and the last mean of the cross-entropy method (Rubinstein and Kroese, 2004)."""
     channels = len(CHANNELS)
     generator = np.random.default_rng(np.random.SeedSequence([4, plan.seed]))
     mean, spread = np.zeros(channels), np.full(channels, 0.45)
@@ -228,7 +229,7 @@ def _cross_entropy(profit: Callable[[Point], float], plan: SearchPlan) -> Point:
             best, best_profit = drawn[order[0]], float(profits[order[0]])
         elite = drawn[order[: plan.elite]]
         mean, spread = elite.mean(axis=0), elite.std(axis=0) + 0.03
-    return best
+    return best, mean
 
 
 def _refined(point: Point, profit: Callable[[Point], float], steps: Sequence[float]) -> tuple[Point, float]:

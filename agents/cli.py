@@ -48,7 +48,7 @@ def train(
         Literal["dummy", "subproc"], typer.Option(help="Worlds in one process or many.")
     ] = "dummy",
     evaluate: Annotated[bool, typer.Option(help="Compare with the baselines afterwards.")] = True,
-    replicates: ReplicatesOption = 10,
+    replicates: ReplicatesOption = 20,
     days: DaysOption = 30,
     resume: Annotated[bool, typer.Option(help="Go on with the policy in OUT, if there is one.")] = True,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
@@ -75,7 +75,7 @@ def evaluate(
     world: Annotated[
         str, typer.Option(help="A world, or a stem for all its sub-worlds: where to start.")
     ] = "demo",
-    replicates: ReplicatesOption = 10,
+    replicates: ReplicatesOption = 20,
     days: DaysOption = 30,
     run_out_days: Annotated[int, typer.Option(min=0, help="Days without bids that follow.")] = 30,
     seed: SeedOption = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from types import TracebackType
@@ -19,6 +20,9 @@ EXTRAS = {
     "tqdm": "train",
 }
 """Package -> the extra of gaelp that brings it."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A file could not grow."""
 
 INTERRUPTED_WORDS = "stopped by Ctrl-C; what was committed stays, and the next run goes on from there."
 
@@ -50,6 +54,9 @@ def told(error: Exception) -> tuple[str, int]:
             return words, BAD_INPUT
         if type(error) is RuntimeError:
             return words, FAULT
+    unwritten = _not_written(error)
+    if unwritten is not None:
+        return unwritten, FAULT
     if isinstance(error, OSError) and error.filename is not None:
         status = BAD_INPUT if isinstance(error, FileNotFoundError | IsADirectoryError) else FAULT
         return f"{error.filename}: {error.strerror}.", status
@@ -58,6 +65,23 @@ def told(error: Exception) -> tuple[str, int]:
         f"Something broke inside: {type(error).__name__}: {words} ({place}). What was committed stays. "
         "Run again with GAELP_DEBUG=1 to see the traceback, and report it."
     ), FAULT
+
+
+def _not_written(error: BaseException | None) -> str | None:
+    """What to say if a file could not be written, or if that is what an error came of; else None."""
+    while error is not None:
+        if isinstance(error, OSError):
+            where = "A file" if error.filename is None else str(error.filename)
+            barred = error.errno == errno.EROFS or (error.errno == errno.EACCES and error.filename is None)
+            if error.errno in FULL or barred:
+                why = "the place may not be written" if barred else "the disk or the quota is full"
+                mend = "give another folder" if barred else "make room"
+                return (
+                    f"{where} could not be written: {why} ({error.strerror}). What was committed stays, and "
+                    f"so do the files that were whole; {mend} and run again."
+                )
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def raised_by_us(trace: TracebackType | None) -> bool:

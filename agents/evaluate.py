@@ -51,7 +51,7 @@ class EvaluateOptions:
     store: str = "sqlite:///gaelp.db"
     world: str = "demo"
     policy: Sequence[str] | str | None = None
-    replicates: int = 10
+    replicates: int = 20
     days: int = 30
     run_out_days: int = 30
     seed: int = 0

@@ -54,9 +54,13 @@ def standing(store: str, worlds: Sequence[str]) -> dict[str, int]:
 
 
 def worlds_named(store: str, world: str) -> list[str]:
-    """The world of that name, or else all sub-worlds of that stem. Raises WorldNotFound in words."""
+    """The world of that name, or else all sub-worlds of that stem, "demo" or "demo/*".
+
+    Raises: WorldNotFound, naming the worlds that there are.
+    """
     there = [line.birth.world for _, line in all_worlds(store)]
-    found = [world] if world in there else [name for name in there if name.startswith(f"{world}/")]
+    below = f"{world.removesuffix('/*')}/"
+    found = [world] if world in there else [name for name in there if name.startswith(below)]
     if not found:
         known = (
             f"its worlds are {', '.join(there)}" if there else "it has no worlds yet; gaelp train begins some"

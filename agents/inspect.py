@@ -21,6 +21,7 @@ from storage import open_store
 from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
 from storage.names import named_number
 from storage.siblings import all_worlds
+from storage.urls import read_url
 
 Report = dict[str, Any]
 
@@ -123,6 +124,11 @@ def _reading(url: str) -> Iterator[Store]:
 
 def _chosen(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
     found = all_worlds(url)
+    if not found and read_url(url).scheme == "memory":
+        raise WorldNotFound(
+            f"There is no world in {url} here: worlds in memory end with the process that played them. "
+            "Give the file of a store, such as sqlite:///gaelp.db."
+        )
     if not found:
         raise WorldNotFound(f"There is no world in {url} yet; `gaelp train --store {url}` makes some.")
     if world is None:
@@ -284,7 +290,7 @@ def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, Any
 
 
 def _rows(store: Store, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
-    if number is None or not store.count(world, table):
+    if number is None:
         return []
     return list(store.rows(world, table, where={"number": number}))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -122,9 +124,18 @@ def utc_now() -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file so that a reader, or a crash, sees the old one or the new one."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w") as stream:
+    with part_of(path) as part, part.open("w") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(part, path)
+
+
+@contextmanager
+def part_of(path: Path, ending: str = ".part") -> Iterator[Path]:
+    """A file beside `path` to write to. It takes its place at the end, and goes if the body raises."""
+    part = path.with_name(path.name + ending)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -75,17 +75,25 @@ def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: b
         f"95 % intervals of {len(start['seeds'])} replicates"
     )
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    for place, profit in zip(places, profits, strict=True):
+    for place, policy, profit in zip(places, policies, profits, strict=True):
         room = max(profit["high"], 0.0)
         axes.annotate(
-            whole(profit["mean"]),
+            whole(profit["mean"]) + _behind(start.get("differences", {}).get(policy)),
             (room, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
             color=INK,
         )
-    axes.margins(x=0.16)
+    axes.margins(x=0.38)
+
+
+def _behind(difference: Json | None) -> str:
+    """How far a policy is behind the champion, paired by replicate; bars alone would hide how surely."""
+    if difference is None:
+        return ""
+    half = 0.5 * (difference["high"] - difference["low"])
+    return f"\npaired: {-difference['mean']:+,.0f} ± {half:,.0f}"
 
 
 def _curve(axes: Axes, curve: list[list[float]]) -> None:

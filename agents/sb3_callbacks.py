@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.manifest import Checkpoint, Manifest, utc_now
+from agents.manifest import Checkpoint, Manifest, part_of, utc_now
 from agents.sb3_policy import POLICY_FILE, STATISTICS_FILE
 
 KEPT = 2
@@ -70,14 +69,12 @@ class WorldCheckpoints(BaseCallback):
 
 def save_whole(model: BaseAlgorithm, policy: Path, statistics: Path) -> None:
     """Writes model and statistics so that each file is there whole or not at all."""
-    part = policy.with_name(policy.name + ".part.zip")
-    model.save(part)
-    os.replace(part, policy)
+    with part_of(policy, ".part.zip") as part:
+        model.save(part)
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
-        part = statistics.with_name(statistics.name + ".part")
-        normalizer.save(str(part))
-        os.replace(part, statistics)
+        with part_of(statistics) as part:
+            normalizer.save(str(part))
 
 
 class LearningCurve(BaseCallback):

@@ -58,7 +58,7 @@ class TrainOptions:
     out: str = "runs/latest"
     vec: str = "dummy"
     evaluate: bool = True
-    replicates: int = 10
+    replicates: int = 20
     days: int = 30
     resume: bool = True
     quiet: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,30 @@ def bids_cpm(action: Any, config: MarketConfig) -> NDArray[np.float64]:
       action: `[5]` in [-1, 1] (clipped), one a channel in the order of CHANNELS.
       config: of the market.
     Returns: `[5]` CPM; 0 is no bid.
-    Raises: ValueError if the shape is wrong or a value is not finite.
+    Raises: ValueError if these are no numbers, the shape is wrong or a value is not finite.
     """
-    a = np.asarray(action, np.float64)
-    if a.shape != (len(CHANNELS),):
-        raise ValueError(
-            f"An action has one number for each of {', '.join(CHANNELS)}: shape ({len(CHANNELS)},), "
-            f"and this one has shape {a.shape}."
-        )
-    if not np.isfinite(a).all():
-        raise ValueError(f"An action must be finite, and this one is {a.tolist()}.")
+    a = _numbers(action)
+    for channel, value in zip(CHANNELS, a.tolist(), strict=True):
+        if not math.isfinite(value):
+            raise ValueError(
+                f"An action must be finite, and for {channel} it is {value}; give a number from -1 (no bid) "
+                "to 1 (the highest bid)."
+            )
     reference, log_multiple = levels_of(config)[:2]
     return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
+
+
+def _numbers(action: Any) -> NDArray[np.float64]:
+    wanted = f"An action has one number for each of {', '.join(CHANNELS)}: shape ({len(CHANNELS)},), and this"
+    try:
+        a = np.asarray(action)
+    except ValueError as error:
+        raise ValueError(f"{wanted} one is {action!r:.80}.") from error
+    if a.dtype.kind not in "biuf":
+        raise ValueError(f"{wanted} one is {action!r:.80}.")
+    if a.shape != (len(CHANNELS),):
+        raise ValueError(f"{wanted} one has shape {a.shape}.")
+    return a.astype(np.float64)
 
 
 def action_for(bids: Any, config: MarketConfig) -> NDArray[np.float32]:

@@ -94,9 +94,9 @@ class AdMarketEnv(gym.Env[Any, Any]):
           options: {"continue": True} plays on privately from where a reading world is.
         Raises: StoreError, ConfigError, ValueError, as World.reset.
         """
-        self._over = True
         resume = _resume(options)
         super().reset(seed=seed)
+        self._over = True
         self.world.reset(seed, resume=resume)
         self._over = False
         market = self.world.playing()
@@ -143,7 +143,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         return draw(self._picture, self.world.playing(), self.world.name)
 
     def close(self) -> None:
-        """Ends and commits an episode of at least one whole tick, and lets go of the world. Idempotent."""
+        """Ends and commits the open episode as reset does, and lets go of the world. Idempotent."""
         self._over = True
         self.world.close()
 

@@ -31,7 +31,6 @@ class Stage(IntEnum):
 
 
 STAGES: tuple[str, ...] = tuple(stage.name for stage in Stage)
-DEVICES: tuple[str, ...] = ("desktop", "mobile", "tablet")
 RING = 8
 """How many last touches a user carries; the exact history is in the store's log."""
 RING_ORDERS = 3
@@ -63,7 +62,7 @@ HOT = np.dtype(
         ("last_episode", "<u4"),  # number of the last episode in which the user was met, 1 …
         ("episodes", "<u4"),  # number of episodes in which the user was met
         ("stage", "u1"),
-        ("device", "u1"),
+        ("device", "u1"),  # 0 desktop, 1 mobile, 2 tablet
         ("flags", "u1"),
         ("ring_head", "u1"),  # where the next touch goes
     ]

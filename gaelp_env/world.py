@@ -68,18 +68,18 @@ class World(Play):
           mode: "write", or "read" to play on privately from a commit, writing nothing.
           pin: reading: the commit found at the "first" reset, or the "latest" at each reset.
           commit_every: finished episodes a commit, >= 1.
-          touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "all", "none".
+          touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "none".
           retain_days: at each commit, touchpoints older than this on the simulated clock are deleted, and
             the rows of people who have left and were last seen before that; None keeps all.
         Raises: ValueError for an argument that cannot be.
         """
-        terms = Terms(mode, pin, commit_every, touch_log, retain_days)
-        if mode == "read" and (store in (None, "memory:") or world.endswith("/*")):
+        terms, place = Terms(mode, pin, commit_every, touch_log, retain_days), Place(store, world)
+        if mode == "read" and (store in (None, "memory:") or place.wildcard):
             raise ValueError(
                 "mode='read' plays on from a commit of one world: give a store that it can be in, and its "
                 f"whole name; got store {store!r} and world {world!r}."
             )
-        return cls(Place(store, world), terms, config)
+        return cls(place, terms, config)
 
     @classmethod
     def create(
@@ -137,7 +137,8 @@ class World(Play):
     def reset(self, seed: int | None = None, *, resume: bool = False) -> None:
         """Begins the next episode in the same world: nobody is reset, the clock goes on.
 
-        Writing: an open episode of at least one tick ends, and is committed as `commit_every` says. With
+        Writing: an open episode of at least one tick, or in which somebody was met by name (it then lasts
+        one tick without bids), ends, and is committed as `commit_every` says. With
         a seed it is dropped instead, the world goes back to the end of the last finished episode, and
         chance is rekeyed. While no episode has finished and no birth is committed, the seed also
         decides who is born.
@@ -249,9 +250,11 @@ class World(Play):
         Args:
           user_id: of 1 to 200 characters; "u" and nine digits is anybody by number.
           episode_id: names the episode; another name than the open one's ends that and begins the next.
+            An episode in which people were met and no tick was played lasts one tick without bids.
         Returns: the public columns as of now (Python scalars), number, touchpoints, clicks, visits and
           conversions since birth, episode_id, and whether they were created.
-        Raises: LookupError for somebody who has left for good; ValueError for names that cannot be;
+        Raises: LookupError for a number that is nobody's, or of somebody who has left for good; ValueError
+          for names that cannot be;
           otherwise as `step`.
         """
         return world_people.get_or_create(self, user_id, episode_id)
@@ -269,7 +272,7 @@ class World(Play):
         """Lets an order of a user fall due now; one tick passes.
 
         Args:
-          value: of the order, currency units, > 0.
+          value: of the order, currency units, above 0 and up to 1e9.
         Returns: the user right after the order, as `get_or_create_user`.
         """
         return world_people.convert(self, user_id, value)

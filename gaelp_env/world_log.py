@@ -52,11 +52,10 @@ def _ours(tick: Happened) -> NDArray[Any]:
 TOUCH_LOGS: dict[str, Callable[[Happened], NDArray[Any]]] = {
     "own": _ours,
     "clicks": lambda tick: tick.clicks,
-    "all": lambda tick: tick.touchpoints,
     "none": lambda tick: np.zeros(0, TOUCH),
 }
-"""Which touchpoints are kept in the store: ours and all clicks, clicks only, all that the market tells
-(it tells ours, so "all" is "own" as yet), none. A user's last touches are in their row in any case."""
+"""Which touchpoints are kept in the store: ours and all clicks, clicks only, none. A user's last touches
+are in their row in any case."""
 
 _TALLIED = ("touches", "clicks", "conversions", "spend_micro", "margin_micro")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gaelp_env.world import World
 
 MAX_ID = 200
+MOST = 1e9
+"""Largest value of an order recorded by hand, currency units."""
 
 
 class Names:
@@ -74,8 +76,6 @@ def get_or_create(world: World, user_id: str, episode_id: str | int | None) -> d
     market = world.ready()
     number = world.names.number_of(user_id)
     if created := number is None:
-        if world.has_left(user_id):
-            raise LookupError(f"User {user_id!r} has left world {world.name!r} for good; name somebody else.")
         with world.whole():
             number = market.name_user()
             world.names.give(number, user_id)
@@ -102,8 +102,11 @@ def touch(world: World, user_id: str, channel: str, clicked: bool) -> dict[str, 
 
 def convert(world: World, user_id: str, value: float) -> dict[str, Any]:
     """See World.record_conversion."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
-        raise ValueError(f"The value of a conversion is a finite amount above 0, and not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < value <= MOST:
+        raise ValueError(
+            f"The value of a conversion is an amount above 0 and up to {MOST:,.0f} currency units, and not "
+            f"{value!r:.80}."
+        )
     market = world.ready()
     number = _living(world, market, user_id)
     with world.whole():

@@ -10,6 +10,8 @@ import numpy as np
 
 from storage import open_store
 from storage.base import (
+    BadStoreURL,
+    BadWorldName,
     Batch,
     Birth,
     Lease,
@@ -39,6 +41,11 @@ class Place:
     """
 
     def __init__(self, store: str | Store | None, world: str) -> None:
+        """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text."""
+        if not (store is None or isinstance(store, str) or hasattr(store, "acquire")):
+            raise BadStoreURL(f"A store is a URL such as 'sqlite:///my.db', or None, and not {store!r:.80}.")
+        if not isinstance(world, str):
+            raise BadWorldName(f"A world is a name such as 'demo' or 'demo/*', and not {world!r:.80}.")
         self._private = store is None
         self._given: str | Store = "memory:" if store is None else store
         self.name = world
@@ -90,14 +97,6 @@ class Place:
     def committed(self) -> Snapshot:
         """The world's last commit, from where it is open or else from a store opened for reading."""
         return self.read_only() if self._store is None else self._store.load(self.name)
-
-    def remembers(self, user_id: str) -> bool:
-        """Whether the store has a user of that name in the world, alive or not."""
-        try:
-            found = self._opened().rows(self.name, "persistent_users", where={"user_id": user_id}, limit=1)
-            return next(iter(found), None) is not None
-        except WorldNotFound:
-            return False
 
     def take_free(self, newborn: Callable[[str], Birth]) -> Snapshot | None:
         """Takes the first sub-world of "stem/*" that nobody holds, and its lease at once.

@@ -194,11 +194,14 @@ class Play:
             self.commit()
 
     def _end_open(self) -> None:
-        """Ends the open episode; drops it if its last tick broke, or if it has none."""
-        if self._half or (self._stirred and not self._ticks):
+        """Ends the open episode; drops it if its last tick broke. One in which people were met and no
+        tick was played lasts one tick without bids, so that they are kept."""
+        if self._half:
             self.rollback()
-        else:
-            self.end_episode()
+            return
+        if self._stirred and not self._ticks:
+            self.step(NO_BIDS)
+        self.end_episode()
 
     def rollback(self) -> None:
         """Drops the open episode: back to the end of the last finished one, committed or not."""
@@ -253,7 +256,7 @@ class Play:
             _drop_archived(market)
 
     def close(self) -> None:
-        """Ends an episode of at least one whole tick, commits what has finished, and lets go. Idempotent.
+        """Ends the open episode as `reset()` does, commits what has finished, and lets go. Idempotent.
 
         A tick that raised half-way is rolled back with its episode. The next reset reads the world again.
 
@@ -281,10 +284,6 @@ class Play:
         self.step(NO_BIDS)
         if self.over:
             self.end_episode()
-
-    def has_left(self, user_id: str) -> bool:
-        """Whether the store remembers somebody of that name who is not among the living."""
-        return self.mode == "write" and self._place.remembers(user_id)
 
 
 def _drop_archived(market: Market) -> None:

@@ -132,8 +132,9 @@ class Batch:
       archived: numbers `[A]` of users that left for good; their rows stay readable in
         `persistent_users` (is_active = 0) and are not loaded again, nor accepted again.
       touchpoints, conversions, episodes: structured event rows of integers, floats, flags, texts
-        and datetime64 (UTC). The first datetime64 field is the moment of the event. An empty array
-        of any dtype means none.
+        and datetime64 (UTC). The first datetime64 field is the moment of the event. The first dtype
+        that a store sees makes the table, though the array be empty; an empty array without fields
+        says nothing.
       market: the market record (clock, chance key, counters), opaque bytes.
       summary: small JSON-able facts about the world after this commit (clock, totals),
         shown by `worlds()`; never needed to go on.
@@ -260,7 +261,8 @@ class Store(Protocol):
         ...
 
     def prune(self, lease: Lease, before: np.datetime64) -> int:
-        """Deletes the world's touchpoints of before a UTC moment; returns how many went."""
+        """Deletes the world's touchpoints of before a UTC moment, and its archived users last seen before
+        it (names stay taken); returns how many public rows went."""
         ...
 
     def close(self) -> None:

@@ -152,7 +152,7 @@ def _events(batch: Batch) -> dict[str, Events]:
     events = {}
     for table in EVENT_TABLES:
         rows = getattr(batch, table)
-        if len(rows):
+        if len(rows) or rows.dtype.names:
             kinds = event_kinds(rows.dtype)
             columns = [stored(f"{table}.{name}", kind, rows[name]) for name, kind in kinds.items()]
             events[table] = Events(kinds, columns)

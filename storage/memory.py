@@ -27,8 +27,6 @@ from storage.identity import this_process
 from storage.names import EVENT_TABLES, table_key
 from storage.records import dtype_from, records_of
 
-_NO_ROWS = np.zeros(0, dtype=np.uint8)
-
 
 @dataclass(frozen=True, slots=True)
 class _User:
@@ -260,6 +258,10 @@ class MemoryPlace:
             gone = [k for k, user in found.public.items() if not user[active] and user[seen] < moment]
             for key in gone:
                 del found.public[key]
+            forgotten = set(gone)
+            for number in [n for n, user in found.users.items() if user.archived and user.name is None]:
+                if default_id(number) in forgotten:
+                    del found.users[number]
             return len(rows) - len(found.events["touchpoints"]) + len(gone)
 
     def _found(self, world: str) -> _World:

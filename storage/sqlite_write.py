@@ -152,7 +152,7 @@ def _create_events(connection: sqlite3.Connection, table: str, kinds: Mapping[st
 
 
 def delete_older(connection: sqlite3.Connection, world: str, moment: str) -> int:
-    """Deletes touchpoints of before a moment, and the public rows of archived users last seen before it."""
+    """Deletes touchpoints of before a moment, and archived users last seen before it; names stay taken."""
     gone = 0
     column = moment_of(known_kinds(connection, "touchpoints"))
     if column is not None:
@@ -161,6 +161,12 @@ def delete_older(connection: sqlite3.Connection, world: str, moment: str) -> int
         ).rowcount
     table = connection.execute("SELECT max(users_table) FROM worlds WHERE world = ?", (world,)).fetchone()[0]
     if table is not None:
+        connection.execute(
+            "DELETE FROM user_state WHERE world = ? AND archived = 1 AND user_id IS NULL AND number IN "
+            f"(SELECT CAST(substr(user_id, 2) AS INTEGER) FROM {quoted(table)}"
+            " WHERE is_active = 0 AND last_seen < ?)",
+            (world, moment),
+        )
         gone += connection.execute(
             f"DELETE FROM {quoted(table)} WHERE is_active = 0 AND last_seen < ?", (moment,)
         ).rowcount

@@ -66,7 +66,32 @@ def test_a_wrong_shape_is_refused_in_words(action: object) -> None:
         bids_cpm(action, CONFIG)
 
 
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        ("abc", "'abc'"),
+        ({"a": 1}, r"\{'a': 1\}"),
+        (None, "None"),
+        ([1j, 0, 0, 0, 0], r"\[1j, 0, 0, 0, 0\]"),
+        (np.zeros(5, complex), "array"),
+        ([[0.0], [0.0, 1.0], 0, 0, 0], r"\[\[0\.0\]"),
+        (["1", "0", "0", "0", "0"], r"\['1'"),
+    ],
+)
+def test_what_is_no_row_of_numbers_is_refused_in_words(action: object, shown: str) -> None:
+    with pytest.raises(ValueError, match=rf"one number for each of .* and this one is {shown}"):
+        bids_cpm(action, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "action", [[0, 1, 0, -1, 0], np.array([0, 1, 0, -1, 0], np.int8), (0.0, 1, 0, -1, 0)]
+)
+def test_whole_numbers_are_numbers(action: object) -> None:
+    assert (bids_cpm(action, CONFIG) == bids_cpm(np.array([0.0, 1.0, 0.0, -1.0, 0.0]), CONFIG)).all()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="must be finite"):
+def test_what_is_not_finite_is_refused_by_channel(bad: float) -> None:
+    words = f"must be finite, and for {CHANNELS[2]} it is {bad}; give a number from -1 .* to 1"
+    with pytest.raises(ValueError, match=words):
         bids_cpm([0.0, 0.0, bad, 0.0, 0.0], CONFIG)

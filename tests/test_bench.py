@@ -97,7 +97,7 @@ class TestRunBench:
     def test_table_for_people(self, capsys: pytest.CaptureFixture[str]) -> None:
         run_bench(BenchOptions(only=("memory",), effort=TINY))
         printed = capsys.readouterr().out
-        assert "bytes a user, all told" in printed
+        assert "bytes a user: record" in printed
         assert "reached: at most 200 bytes" in printed
 
     def test_unknown_section_names_the_nearest(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -137,6 +138,40 @@ def test_a_value_that_we_refuse_is_bad_input_and_others_are_faults() -> None:
     assert sentence.startswith("Something broke inside: JSONDecodeError: ")
     assert sentence.endswith("Run again with GAELP_DEBUG=1 to see the traceback, and report it.")
     assert caught(lambda: {}["x"])[0].startswith("Something broke inside: KeyError: 'x' (")
+
+
+@pytest.mark.parametrize(
+    ("number", "why", "mend"),
+    [
+        (errno.ENOSPC, "the disk or the quota is full", "make room"),
+        (errno.EDQUOT, "the disk or the quota is full", "make room"),
+        (errno.EROFS, "the place may not be written", "give another folder"),
+        (errno.EACCES, "the place may not be written", "give another folder"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_and_no_bug(
+    number: int, why: str, mend: str, broken: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = OSError(number, os.strerror(number))
+    broken(error)
+    assert main(["inspect"]) == 1
+    shown = capsys.readouterr().err
+    assert shown == (
+        f"gaelp: A file could not be written: {why} ({os.strerror(number)}). What was committed stays, and "
+        f"so do the files that were whole; {mend} and run again.\n"
+    )
+    if number == errno.ENOSPC:
+        later = RuntimeError("unexpected pos 64 vs 0")
+        later.__context__ = OSError(number, os.strerror(number), "out/policy.zip")
+        assert told(later)[0].startswith("out/policy.zip could not be written: the disk or the quota is full")
+
+
+def test_a_store_in_memory_is_no_place_for_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("inspect", "worlds"):
+        assert main([command, "--store", "memory:"]) == 2
+        shown = capsys.readouterr().err
+        assert "worlds in memory end with the process" in shown
+        assert "train" not in shown
 
 
 def test_a_missing_extra_is_named() -> None:

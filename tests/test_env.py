@@ -26,7 +26,7 @@ from gaelp_env.registration import IDS
 from gaelp_env.reward import REWARDS
 from gaelp_env.world import World
 from gaelp_env.wrappers import DiscreteBids
-from storage import BadStoreURL, WorldNotFound
+from storage import BadStoreURL, BadWorldName, WorldNotFound
 from tests.worlds import new_url
 
 KINDS = ("none", "memory", "sqlite")
@@ -224,6 +224,8 @@ def test_steps_that_cannot_be_are_refused_in_words_and_change_nothing() -> None:
         ({"render_mode": "human"}, ValueError, "ansi, rgb_array"),
         ({"config": {"people.usrs": 3}}, ConfigError, "the nearest is people.users"),
         ({"config": "tinny"}, ConfigError, "the nearest is tiny"),
+        ({"store": 123}, BadStoreURL, "A store is a URL"),
+        ({"world": 5}, BadWorldName, "A world is a name"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_at_the_door(
@@ -248,6 +250,12 @@ def test_options_are_checked() -> None:
         env.reset(options={"continu": True})
     with pytest.raises(ValueError, match="True or False"):
         env.reset(options={"continue": "yes"})
+    env.step(np.zeros(5))
+    for options in ({"continu": True}, {"continue": 1}):
+        with pytest.raises(ValueError, match="continue"):
+            env.reset(options=options)
+    env.step(np.zeros(5))
+    assert env.world.ticks == 2
 
 
 def test_a_reading_env_plays_on_privately(tmp_path: Path) -> None:

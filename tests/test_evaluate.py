@@ -206,7 +206,7 @@ class TestSearch:
 class TestWorlds:
     def test_reads_what_the_store_holds(self, store: str) -> None:
         assert standing(store, ["demo/0", "demo/1", "demo/2"]) == {"demo/0": 3, "demo/1": 3}
-        assert worlds_named(store, "demo") == ["demo/0", "demo/1"]
+        assert worlds_named(store, "demo") == worlds_named(store, "demo/*") == ["demo/0", "demo/1"]
         assert worlds_named(store, "demo/1") == ["demo/1"]
         config, commit = read_world(store, "demo/0")
         assert config == BUSY

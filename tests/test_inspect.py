@@ -146,8 +146,11 @@ class TestTotals:
         with pytest.raises(WorldNotFound, match=r"no world 'demos' in .*; it holds demo/0, demo/1, other\.$"):
             inspect_world(played.url, "demos")
 
-    def test_an_empty_store_says_how_to_fill_it(self) -> None:
-        with pytest.raises(WorldNotFound, match="There is no world in memory: yet"):
+    def test_an_empty_store_says_how_to_fill_it(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/none.db"
+        with pytest.raises(WorldNotFound, match=f"in {url} yet; `gaelp train --store {url}` makes some"):
+            inspect_world(url)
+        with pytest.raises(WorldNotFound, match=r"no world in memory: here: .*Give the file of a store"):
             inspect_world("memory:")
 
     def test_looking_changes_no_byte(self, played: Played) -> None:

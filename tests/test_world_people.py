@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gaelp_env.config_load import load_config
@@ -80,18 +81,47 @@ def test_another_episode_id_ends_the_open_episode(url: str) -> None:
     assert [(row["label"], row["ticks"]) for row in rows(url, "episodes")] == [("a", 2), ("b", 1)]
 
 
-def test_an_episode_in_which_nothing_happened_is_none(url: str) -> None:
+def test_who_was_met_is_kept_though_no_tick_was_played(url: str) -> None:
     world = founding(url)
-    world.get_or_create_user("sara", "a")
-    assert world.get_or_create_user("sara", "b")["created"]
-    world.get_or_create_user("mike", "b")
+    number = world.get_or_create_user("sara", "a")["number"]
+    again = world.get_or_create_user("sara", "b")
+    assert (again["created"], again["number"], again["episode_count"]) == (False, number, 2)
+    world.get_or_create_user("mike")
     assert world.get_or_create_user("mike", "b")["episode_count"] == 1
     world.record_touchpoint("mike", "video", clicked=True)
-    world.get_or_create_user("lisa", "c")
+    world.reset()
+    world.get_or_create_user("lisa")
+    world.reset()
+    world.get_or_create_user("lisa", "d")
     world.close()
-    assert [row["label"] for row in rows(url, "episodes")] == ["b"]
+    episodes = [(row["label"], row["ticks"]) for row in rows(url, "episodes")]
+    assert episodes == [("a", 1), ("b", 1), ("", 1), ("d", 1)]
     met = {row["user_id"]: row["episode_count"] for row in rows(url, "persistent_users")}
-    assert met == {"u000000000": 0, "sara": 1, "mike": 1}
+    assert met == {"u000000000": 0, "sara": 2, "mike": 1, "lisa": 2}
+    world.reset()
+    assert world.get_or_create_user("lisa")["episode_count"] == 3
+    world.close()
+
+
+def test_a_seed_still_drops_who_was_only_met(url: str) -> None:
+    world = founding(url)
+    world.get_or_create_user("sara", "a")
+    world.record_touchpoint("sara")
+    world.get_or_create_user("mike", "b")
+    world.reset(seed=3)
+    assert world.totals()["episodes"] == 1
+    world.close()
+    assert "mike" not in {row["user_id"] for row in rows(url, "persistent_users")}
+    assert [row["label"] for row in rows(url, "episodes")] == ["a"]
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_an_episode_in_which_nobody_was_met_is_none(url: str, seed: int | None) -> None:
+    world = World.open(url, config=SMALL)
+    for _ in range(3):
+        world.reset(seed=seed)
+    assert world.totals()["episodes"] == world.totals()["tick"] == 0
+    world.close()
 
 
 def test_a_rolled_back_name_is_free_again(url: str) -> None:
@@ -135,6 +165,15 @@ def test_a_touch_by_name_is_a_touch_like_any_other(url: str) -> None:
     assert (order["number"], order["value_micro"]) == (seen["number"], 40_000_000)
 
 
+def test_the_largest_order_that_can_be_recorded_is_counted_whole(url: str) -> None:
+    world = founding(url)
+    world.get_or_create_user("sara", "a")
+    world.record_conversion("sara", 1_000_000_000)
+    world.record_conversion("sara", np.float32(2.0))
+    world.close()
+    assert [row["value_micro"] for row in rows(url, "conversions")] == [10**15, 2 * 10**6]
+
+
 def test_anybody_can_be_met_by_number(url: str) -> None:
     world = World.open(url, config=SMALL)
     world.reset(seed=1)
@@ -174,8 +213,26 @@ def test_names_last_while_the_crowd_lives_on(url: str) -> None:
         (lambda w: w.get_or_create_user(""), "A user_id is text of 1 to 200"),
         (lambda w: w.get_or_create_user("sara", "x" * 65), "at most 64 bytes"),
         (lambda w: w.record_touchpoint("sara", "socail"), "did you mean 'social'"),
-        (lambda w: w.record_conversion("sara", float("nan")), "a finite amount above 0"),
-        (lambda w: w.record_conversion("sara", 0.0), "a finite amount above 0"),
+        *(
+            (
+                lambda w, value=value: w.record_conversion("sara", value),
+                "an amount above 0 and up to 1,000,000,000",
+            )
+            for value in (
+                float("nan"),
+                float("inf"),
+                0.0,
+                -1.0,
+                1.1e9,
+                1e14,
+                1e300,
+                10**400,
+                "40",
+                None,
+                True,
+                1j,
+            )
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(call: Any, says: str) -> None:

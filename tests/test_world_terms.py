@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from gaelp_env.config_load import ConfigError, load_config
+from gaelp_env.ledger import CONVERSION, TOUCH
 from gaelp_env.world import World
-from gaelp_env.world_log import TOUCH_LOGS
+from gaelp_env.world_log import EPISODE, TOUCH_LOGS
 from tests.worlds import SMALL, STORES, TICKS, begun, new_url, play, rows
 
 
@@ -51,11 +53,22 @@ def test_the_touch_log_keeps_what_was_asked_for(url: str) -> None:
         kept[touch_log] = len(rows(url, "touchpoints", f"log-{touch_log}"))
     assert kept == {
         "own": totals["touchpoints"],
-        "all": totals["touchpoints"],
         "clicks": totals["clicks"],
         "none": 0,
     }
     assert 0 < totals["clicks"] < totals["touchpoints"]
+
+
+def test_the_tables_of_events_are_there_from_the_birth_of_the_first_world(tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    World.create(url, config=SMALL).close()
+    file = sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)
+    for table, dtype in (("touchpoints", TOUCH), ("conversions", CONVERSION), ("episodes", EPISODE)):
+        found = file.execute(f"SELECT * FROM {table}")
+        assert tuple(column[0] for column in found.description) == ("world", *(dtype.names or ()))
+        assert found.fetchall() == []
+    file.close()
+    assert rows(url, "touchpoints") == []
 
 
 def test_old_touchpoints_are_deleted_when_asked(url: str) -> None:
@@ -86,6 +99,11 @@ def test_another_configuration_is_refused_by_key(url: str) -> None:
         ({"mode": "wriet"}, "did you mean 'write'"),
         ({"pin": "7"}, "known are first, latest"),
         ({"touch_log": "click"}, "did you mean 'clicks'"),
+        ({"touch_log": "all"}, "known are own, clicks, none"),
+        ({"store": 123}, r"A store is a URL such as 'sqlite:///my\.db', or None, and not 123\."),
+        ({"store": 123, "mode": "read"}, "A store is a URL"),
+        ({"world": 5}, r"A world is a name such as 'demo' or 'demo/\*', and not 5\."),
+        ({"store": "memory:x", "world": None, "mode": "read"}, "A world is a name"),
         ({"commit_every": 0}, "at least 1"),
         ({"commit_every": 1.5}, "at least 1"),
         ({"retain_days": 0.0}, "above 0"),

@@ -289,8 +289,17 @@ def test_prune_deletes_archived_users_last_seen_before_a_moment(store: Store) ->
         default_id(1),
     }
     assert store.load("demo").users["number"].tolist() == [2, 3]
-    with pytest.raises(StoreError):  # a number is never reused for another person
-        store.commit([(lease, batch(2, [0]))])
+
+
+def test_empty_events_with_fields_make_their_table(store: Store) -> None:
+    lease = store.acquire(birth(), expected=None)
+    store.commit([(lease, batch(0, [1], conversions=np.zeros(0, SALE)))])
+    assert store.count("demo", "conversions") == 0
+    assert list(store.rows("demo", "conversions", where={"number": 1})) == []
+    with pytest.raises(StoreError, match=r"but this store keeps number \(integer\), at"):
+        store.commit([(lease, batch(1, conversions=np.zeros(1, EPISODE)))])
+    with pytest.raises(StoreError, match="has none yet"):
+        list(store.rows("demo", "touchpoints", where={"number": 1}))
 
 
 def test_a_batch_without_users_or_events_is_a_batch(store: Store) -> None:
