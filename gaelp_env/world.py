@@ -1,7 +1,7 @@
 """A world: people who persist. The contract in short (docs/worlds.md has it as tables):
 
-1. An episode is a transaction. It ends when it is over, at `reset()` after at least one tick, or at
-   `close()`; what ended is committed, and nothing else ever is.
+1. An episode is a transaction. It ends when it is over, at `reset()` after at least one tick or meeting,
+   or at `close()`; what ended is committed, and nothing else ever is.
 2. A seed never changes committed people: `reset(seed=s)` drops an unfinished episode and rekeys chance.
 3. Reading (`mode="read"`) writes nothing, ever; each reset starts at a pinned commit.
 4. One writer: construction touches nothing, the first reset reads, the first step takes the lease.

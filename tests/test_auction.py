@@ -1,4 +1,4 @@
-"""Laws of one auction, and the closed forms of second price and of first-price shading met by the market's own draws."""
+"""Laws of one auction; closed forms of second price and of shading met by the market's own draws."""
 
 from __future__ import annotations
 
