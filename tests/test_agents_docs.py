@@ -51,7 +51,7 @@ def test_figures_are_those_of_the_code() -> None:
         f"{options.days} days,\neach with a fresh budget, and then {RUN_OUT_DAYS} days without bids",
     ):
         assert words in TEXT, words
-    assert plan.replicates == 4
+    assert plan.replicates == 6
     assert all(f"| `{name}` |" in TEXT for name in BASELINES)
 
 
