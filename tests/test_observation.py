@@ -119,7 +119,7 @@ def test_price_guidance_is_on_the_scale_of_the_action(channel: str) -> None:
     part = getattr(CONFIG.channels, channel)
     bid = np.where(np.array(CHANNELS) == channel, part.reference_cpm * part.max_multiple**guidance, 0.0)
     moment = np.zeros(1, MOMENT)
-    open_tick(moment[0], market.record, CONFIG, bid)
+    open_tick(moment, market.record, CONFIG, bid)
     assert moment["beats_rivals"][0, CHANNELS.index(channel)] == pytest.approx(0.5, abs=1e-6)
 
 
