@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.evaluate_play import Commit
+from agents.manifest import part_of
 from gaelp_env.config import MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.world import World
@@ -112,12 +113,10 @@ def write_commits(path: Path, commits: Sequence[Commit]) -> None:
     for place, commit in enumerate(commits):
         arrays[f"users_{place}"] = commit.users
         arrays[f"record_{place}"] = np.frombuffer(commit.record, np.uint8)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
+    with part_of(path) as part, part.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(part, path)
 
 
 def read_commits(path: Path) -> list[Commit]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.manifest import part_of
 from agents.report import Json, article, title_of, whole
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ def draw(report: Json, path: Path, *, algorithm: str = "ppo") -> None:
             for place, start in enumerate(evaluation["starts"][:2]):
                 shared = figure.add_subplot(grid[0, place], sharex=shared)
                 _bars(shared, evaluation, start, algorithm, named=place == 0)
-        part = path.with_name(path.name + ".part")
-        figure.savefig(part, format="png")
-    os.replace(part, path)
+        with part_of(path) as part:
+            figure.savefig(part, format="png")
 
 
 def _bars(axes: Axes, evaluation: Json, start: Json, algorithm: str, *, named: bool) -> None:

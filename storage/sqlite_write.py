@@ -164,7 +164,8 @@ def delete_older(connection: sqlite3.Connection, world: str, moment: str) -> int
         connection.execute(
             "DELETE FROM user_state WHERE world = ? AND archived = 1 AND user_id IS NULL AND number IN "
             f"(SELECT CAST(substr(user_id, 2) AS INTEGER) FROM {quoted(table)}"
-            " WHERE is_active = 0 AND last_seen < ?)",
+            " WHERE is_active = 0 AND last_seen < ?"
+            " AND user_id = printf('u%09d', CAST(substr(user_id, 2) AS INTEGER)))",
             (world, moment),
         )
         gone += connection.execute(

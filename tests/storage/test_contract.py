@@ -302,6 +302,17 @@ def test_empty_events_with_fields_make_their_table(store: Store) -> None:
         list(store.rows("demo", "touchpoints", where={"number": 1}))
 
 
+def test_pruning_a_name_forgets_no_number_that_looks_like_it(store: Store) -> None:
+    lease = born(store, numbers=range(4), names={3: "x0"})
+    store.commit([(lease, batch(1, [3], names={3: "x0"}, archived=[3]))])
+    store.commit([(lease, batch(2, [0], archived=[0]))])
+    seen = {row["user_id"]: row["last_seen"] for row in store.rows("demo", "persistent_users")}
+    assert seen["x0"] < seen[default_id(0)]
+    assert store.prune(lease, np.datetime64(seen[default_id(0)])) == 1
+    with pytest.raises(StoreError):  # number 0 is archived still, and cannot come back
+        store.commit([(lease, batch(3, [0]))])
+
+
 def test_a_batch_without_users_or_events_is_a_batch(store: Store) -> None:
     lease = born(store, numbers=[])
     store.commit([(lease, batch(1, episodes=NONE))])
