@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 from typer.main import get_command
 
+from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 
 app = typer.Typer(
@@ -54,7 +55,7 @@ def train(
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train an agent on AdMarket-v0 in worlds that persist, and compare it with the baselines."""
+    """Train an agent on AdMarket-v1 in worlds that persist, and compare it with the baselines."""
     from agents.train import TrainOptions, run_training
 
     run_training(
@@ -140,6 +141,9 @@ def bench(
     from agents.bench import BenchOptions, run_bench
 
     run_bench(BenchOptions(quick=quick, json=json, out=out, only=only or [], write_docs=write_docs))
+
+
+app.command()(check)
 
 
 @app.command()

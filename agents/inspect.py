@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, RECORD
-from gaelp_env.population import GONE, SCHEMA, STAGES, USER, fatigue_score
+from gaelp_env.population import GONE, STAGES, fatigue_score
+from gaelp_env.world_upgrade import present, readable
 from storage import open_store
 from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
 from storage.names import named_number
@@ -162,8 +163,9 @@ def _totals(store: Store, info: WorldInfo) -> Report:
 
     name = info.birth.world
     snapshots = [store.load(name, shard) for shard in range(info.birth.shards)]
-    records = [_record(snapshot) for snapshot in snapshots]
-    people = np.concatenate([snapshot.users for snapshot in snapshots])
+    commits = [_present(snapshot, store.url) for snapshot in snapshots]
+    records = [record for _, record in commits]
+    people = np.concatenate([users for users, _ in commits])
     people = people[people["flags"] & GONE == 0]
     ever = store.count(name, "persistent_users")
     stages = np.bincount(people["stage"], minlength=len(STAGES)).tolist()
@@ -181,7 +183,7 @@ def _totals(store: Store, info: WorldInfo) -> Report:
         "stages": dict(zip(STAGES, stages, strict=True)),
         "means": {
             "awareness": _mean(people["awareness"]),
-            "fatigue": _mean(fatigue_score(people["fatigue"].astype(np.float64))),
+            "fatigue": _mean(fatigue_score(people["fatigue"].astype(np.float64).sum(axis=1))),
             "intent": _mean(people["intent"]),
             "episodes_per_user": total["met"] / max(ever, 1),
         },
@@ -207,15 +209,14 @@ def _mean(values: NDArray[Any]) -> float:
     return float(values.astype(np.float64).mean()) if len(values) else 0.0
 
 
-def _record(snapshot: Snapshot) -> Any:
-
-    fits = snapshot.users.dtype == USER and len(snapshot.market) == RECORD.itemsize
-    if snapshot.birth.schema != SCHEMA or not fits:
-        raise NotAStore(
-            f"World {snapshot.birth.world!r} was written in record format {snapshot.birth.schema}, and this "
-            f"release of gaelp reads format {SCHEMA}; use the release that wrote it."
-        )
-    return np.frombuffer(snapshot.market, RECORD)[0]
+def _present(snapshot: Snapshot, url: str) -> tuple[NDArray[Any], Any]:
+    """The people and the market record of a commit, whichever release wrote it."""
+    readable(snapshot.birth, url)
+    try:
+        users, record = present(snapshot)
+    except ValueError as error:
+        raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error
+    return users, np.frombuffer(record, RECORD)[0]
 
 
 def _clock(snapshot: Snapshot, tick: int) -> Report:

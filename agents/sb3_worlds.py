@@ -43,7 +43,7 @@ class LearningWorld(gym.Wrapper[Any, Any, Any, Any]):
         self._newborn: World | None = None
         super().__init__(
             gym.make(
-                "gaelp_env:AdMarket-v0",
+                "gaelp_env:AdMarket-v1",
                 disable_env_checker=True,
                 store=learning.store,
                 world=learning.world,
@@ -120,7 +120,7 @@ def watched_env(store: str, world: str) -> VecEnv:
     def make() -> gym.Env[Any, Any]:
         return Monitor(
             gym.make(
-                "gaelp_env:AdMarket-v0",
+                "gaelp_env:AdMarket-v1",
                 disable_env_checker=True,
                 store=store,
                 world=world,

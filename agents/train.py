@@ -33,7 +33,7 @@ class TrainOptions:
     Attributes:
       store: URL of the store in which the worlds live.
       world: stem; the worlds are `world/0`, `world/1` …
-      config: path or preset of the market, for new worlds; None is AdMarket-v0.
+      config: path or preset of the market, for new worlds; None is AdMarket-v1.
       algorithm: "ppo" or "sac".
       steps: env steps to learn for; None takes the algorithm's own default.
       worlds: how many to learn in side by side.

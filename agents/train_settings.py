@@ -1,4 +1,4 @@
-"""Tuned settings of the learners on AdMarket-v0."""
+"""Tuned settings of the learners on AdMarket-v1."""
 
 from __future__ import annotations
 

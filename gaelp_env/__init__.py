@@ -1,7 +1,7 @@
 """gaelp_env: an ad market as a Gymnasium environment, in which users remember.
 
     import gymnasium as gym
-    env = gym.make("gaelp_env:AdMarket-v0", store="sqlite:///my.db", world="demo")
+    env = gym.make("gaelp_env:AdMarket-v1", store="sqlite:///my.db", world="demo")
 
 Importing this package imports Gymnasium and nothing heavier; the rest comes with its first use.
 """

@@ -15,35 +15,42 @@ NO_BID_BELOW = -0.9
 """Actions below this are no bid."""
 
 
-def bids_cpm(action: Any, config: MarketConfig) -> NDArray[np.float64]:
+def bids_cpm(action: Any, config: MarketConfig, audiences: int = 1) -> NDArray[np.float64]:
     """The bids that an action means: reference * (max / reference) ** a, and no bid for a < -0.9.
 
     Args:
-      action: `[5]` in [-1, 1] (clipped), one a channel in the order of CHANNELS.
+      action: `[5]` in [-1, 1] (clipped), one a channel in the order of CHANNELS; with several audiences
+        `[5 * audiences]`, those of the first channel first.
       config: of the market.
-    Returns: `[5]` CPM; 0 is no bid.
+      audiences: bids a channel.
+    Returns: `[5]` CPM, or `[5, audiences]`; 0 is no bid.
     Raises: ValueError if these are no numbers, the shape is wrong or a value is not finite.
     """
-    a = _numbers(action)
-    for channel, value in zip(CHANNELS, a.tolist(), strict=True):
+    a = _numbers(action, audiences)
+    for channel, value in zip(np.repeat(CHANNELS, audiences).tolist(), a.tolist(), strict=True):
         if not math.isfinite(value):
             raise ValueError(
                 f"An action must be finite, and for {channel} it is {value}; give a number from -1 (no bid) "
                 "to 1 (the highest bid)."
             )
     reference, log_multiple = levels_of(config)[:2]
+    if audiences > 1:
+        a = a.reshape(len(CHANNELS), audiences)
+        reference, log_multiple = reference[:, None], log_multiple[:, None]
     return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
 
 
-def _numbers(action: Any) -> NDArray[np.float64]:
-    wanted = f"An action has one number for each of {', '.join(CHANNELS)}: shape ({len(CHANNELS)},), and this"
+def _numbers(action: Any, audiences: int) -> NDArray[np.float64]:
+    shape = (len(CHANNELS) * audiences,)
+    each = "one number" if audiences == 1 else f"{audiences} numbers (one an audience)"
+    wanted = f"An action has {each} for each of {', '.join(CHANNELS)}: shape {shape}, and this"
     try:
         a = np.asarray(action)
     except ValueError as error:
         raise ValueError(f"{wanted} one is {action!r:.80}.") from error
     if a.dtype.kind not in "biuf":
         raise ValueError(f"{wanted} one is {action!r:.80}.")
-    if a.shape != (len(CHANNELS),):
+    if a.shape != shape:
         raise ValueError(f"{wanted} one has shape {a.shape}.")
     return a.astype(np.float64)
 

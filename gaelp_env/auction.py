@@ -13,8 +13,8 @@ from numba import njit
 
 from gaelp_env.chance import normal_quantile
 
-SECOND, FIRST, OWNED = 0, 1, 2
-RULES = {"second": SECOND, "first": FIRST, "owned": OWNED}
+SECOND, FIRST, OWNED, GSP = 0, 1, 2, 3
+RULES = {"second": SECOND, "first": FIRST, "gsp": GSP, "owned": OWNED}
 
 
 @njit(cache=True)

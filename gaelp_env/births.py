@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from gaelp_env.chance import BIRTHS, NOBODY, PERSON, normal_quantile, poisson_count, uniforms
 from gaelp_env.config import MarketConfig
+from gaelp_env.devices import device_of
 from gaelp_env.journey import NEVER_H
-from gaelp_env.population import EMPTY_MINUTE, USER
+from gaelp_env.population import EMPTY_MINUTE, NEVER_S, USER
+from gaelp_env.sessions import NO_SOURCE
 
 
 @njit(cache=True)
@@ -22,7 +24,7 @@ def _draw(key, tick, first, rate, propensity, device, stay, media, media_sd, sd,
         a, b, c, d = uniforms(key, first + i, tick, PERSON, 0)
         rate[i] = media * math.exp(media_sd * normal_quantile(a) - 0.5 * media_sd * media_sd)
         propensity[i] = math.exp(sd * normal_quantile(b) - 0.5 * sd * sd)
-        device[i] = 0 if c < up_to[0] else (1 if c < up_to[1] else 2)
+        device[i] = device_of(c, up_to[0], up_to[1])
         stay[i] = -math.log(d)
 
 
@@ -57,7 +59,9 @@ def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour
     users["rate"] = np.minimum(rate, 200.0) + people.visits_per_day
     users["propensity"] = propensity
     users["device"] = device
-    users["seen_h"] = users["first_seen_h"] = hour
+    users["seen_h"] = hour
+    users["first_seen_s"] = math.floor(3600.0 * hour + 1e-6)
+    users["visit_s"], users["source"] = NEVER_S, NO_SOURCE
     users["stage_until_h"] = NEVER_H
     users["leaves_h"] = hour + 24.0 * people.stay_days * stay
     users["due_h"] = users["last_click_h"] = -1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaelp_env.ledger import LEDGER, MOMENT, TOUCH
+from gaelp_env.ledger import LEDGER, MOMENT, TOUCH, VISIT
 
 
 class Buffers:
@@ -13,8 +13,9 @@ class Buffers:
     Attributes:
       moments, ledgers: one MOMENT and one LEDGER.
       index, luck, candidates: by user listed; see arrivals.py.
-      touches, touch_h: ads seen; see encounters.py.
-      won_h, won_number, won_cost: auctions won.
+      touches, touch_h, touch_click: ads seen, their moments and click probabilities; see encounters.py.
+      won_h, won_number, won_cost: charges.
+      visits: visits to our site.
       decided: positions of users who decided an order.
     """
 
@@ -38,6 +39,7 @@ class Buffers:
         """Makes room for `total` candidates in a tick, each of which may decide two orders at most."""
         size = max(256, total + total // 4)
         self.touches, self.touch_h = np.zeros(size, TOUCH), np.zeros(size)
+        self.touch_click, self.visits = np.zeros(size), np.zeros(size, VISIT)
         self.won_h, self.won_number = np.zeros(size), np.zeros(size, np.uint32)
         self.won_cost = np.zeros(size, np.int64)
         self.decided = np.zeros(2 * size, np.int64)

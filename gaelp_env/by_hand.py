@@ -12,19 +12,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.chance import RESPOND, uniforms
-from gaelp_env.constants import MAX_TOUCHES
-from gaelp_env.encounters import (
-    bring_up_to_date,
-    let_clock_run,
-    note_touch,
-    see_ad,
-    settle_one,
-    tally,
-    visit_site,
-)
-from gaelp_env.ledger import CONVERSION, LEDGER, TOUCH
+from gaelp_env.encounters import settle_one
+from gaelp_env.exposure import choose_creative, effect_left, note_touch, see_ad
+from gaelp_env.ledger import CONVERSION, LEDGER, TOUCH, VISIT
 from gaelp_env.population import Population
-from gaelp_env.response import wear
+from gaelp_env.sessions import PAID
+from gaelp_env.upkeep import begin_session, bring_up_to_date, let_clock_run, tally
+from gaelp_env.visiting import visit_site
 
 _FIRST_BY_HAND = 1 << 16
 """Draws by hand are numbered from here, by the user's touches, beyond any candidate of a tick."""
@@ -40,13 +34,15 @@ def _meet(constants, moments, hot, i, now_h, sums):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
-def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sums, counts, touches):  # type: ignore[no-untyped-def]
+def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sums, counts, touches, visits):  # type: ignore[no-untyped-def]
     c, m, row, rest, total = constants[0], moments[0], hot[i], cold[i], sums[0]
-    n = _FIRST_BY_HAND + rest.touches
+    n = _FIRST_BY_HAND + row.touches
     tally(row, -1, total)
-    _u, u_ad_move, u_visit_move, _v = uniforms(m.key, row.number, m.tick, RESPOND, n)
-    left = wear(row.fatigue, c.fatigue_exponent) * c.quality[min(rest.touches, MAX_TOUCHES - 1)]
-    see_ad(c, m, table, row, rest, channel, now_h, u_ad_move, left, float(clicked), counts[0])
+    _u, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, n)
+    begin_session(c, row, rest, now_h, u_device, counts[0])
+    creative = choose_creative(c, m, row, n)
+    left = effect_left(c, row, rest, channel, creative, now_h)
+    see_ad(c, m, table, row, channel, creative, now_h, u_ad_move, left, float(clicked), counts[0])
     note_touch(row, rest, channel, now_h, clicked)
     counts[0].views[channel] += 1
     touch = touches[0]
@@ -55,7 +51,7 @@ def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sum
     decided = 0
     if clicked:
         counts[0].clicks[channel] += 1
-        decided = visit_site(c, m, row, rest, now_h, n, u_visit_move, counts[0])
+        decided = visit_site(c, m, row, rest, now_h, n, u_visit_move, PAID, channel, counts[0], visits[0])
     tally(row, 1, total)
     return decided
 
@@ -82,7 +78,7 @@ def touch(
     counts, touches = np.zeros(1, LEDGER), np.zeros(1, TOUCH)
     decided = _touch(
         constants, moments, table, people.hot, people.cold, at, channel, int(clicked), now_h, sums, counts,
-        touches,
+        touches, np.zeros(1, VISIT),
     )  # fmt: skip
     people.changed[at] = 1
     return touches, bool(decided), counts[0]

@@ -20,7 +20,8 @@ CANDIDATE = 1
 AUCTION = 2
 """n-th candidate: rivals' price, carries a reserve, level of the reserve, seen."""
 RESPOND = 3
-"""n-th candidate: click, next stage after the ad, next stage after the visit, spare."""
+"""n-th candidate: click or source of an unasked visit, next stage after the ad or the same source again, next
+stage after the visit, device."""
 VISIT = 4
 """n-th candidate: order, value of the order, part of the delay mixture, delay within the part."""
 CLOCK = 5
@@ -32,6 +33,9 @@ PERSON = 7
 
 PRESSURE = 8
 """Word 0: the shock to rivals' pressure on channel n (user = NOBODY, tick that it is felt in)."""
+
+SLOTS = 9
+"""n-th candidate: score of the rivals' second, third and fourth, creative shown."""
 
 NOBODY = 0xFFFFFFFF
 """The user number of draws that belong to no user."""

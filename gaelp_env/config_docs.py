@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from gaelp_env import published
-from gaelp_env.config import CHANNELS, Channels, MarketConfig
+from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import presets
-from gaelp_env.config_words import Entry, channel_entries, entries, number, range_words, sections
+from gaelp_env.config_words import Entry, entries, number, range_words, sections
 from gaelp_env.constants import click_weights, price_levels
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "market.md"
@@ -65,23 +67,30 @@ def _row(entry: Entry, key: str) -> tuple[str, ...]:
 
 
 def _section(name: str) -> str:
-    model = type(getattr(MarketConfig(), name))
-    title = " ".join((model.__doc__ or "").split())
-    if name != "channels":
-        rows = [_row(entries()[f"{name}.{key}"], key) for key in sections()[name]]
-        return f"### `{name}`\n{title}\n\n{table(HEADERS, rows)}"
-    by_name = channel_entries()
-    first = {key: _row(by[CHANNELS[0]], key) for key, by in by_name.items()}
-    shared = [(row[0], *row[2:]) for row in first.values()]
+    part = getattr(MarketConfig(), name)
+    title = " ".join((type(part).__doc__ or "").split())
+    rows = [_row(entries()[f"{name}.{key}"], key) for key in sections()[name] if f"{name}.{key}" in entries()]
+    words = [f"### `{name}`\n{title}"]
+    if rows:
+        words.append(table(HEADERS, rows))
+    inner = {key: getattr(part, key) for key in sections()[name] if f"{name}.{key}" in sections()}
+    if inner:
+        words.append(_several(name, inner))
+    return "\n\n".join(words)
+
+
+def _several(name: str, parts: Mapping[str, BaseModel]) -> str:
+    """Sections of one kind beside each other: what a key is, and the default in each."""
+    kind = " ".join((type(next(iter(parts.values()))).__doc__ or "").split())
+    first = next(iter(parts))
+    keys = sections()[f"{name}.{first}"]
+    what = [_row(entries()[f"{name}.{first}.{key}"], key) for key in keys]
     levels = [
-        (f"`{key}`", *(value_words(by[channel].default) for channel in CHANNELS))
-        for key, by in by_name.items()
+        (f"`{key}`", *(value_words(entries()[f"{name}.{part}.{key}"].default) for part in parts))
+        for key in keys
     ]
-    title = " ".join((Channels.__doc__ or "").split())
-    return (
-        f"### `channels`\n{title}\n\nWhat each channel has; the five shares sum to 1:\n\n"
-        f"{table((HEADERS[0], *HEADERS[2:]), shared)}\n\nDefaults:\n\n{table(('key', *CHANNELS), levels)}"
-    )
+    shared = table((HEADERS[0], *HEADERS[2:]), [(row[0], *row[2:]) for row in what])
+    return f"{kind}\n\n{shared}\n\nDefaults:\n\n{table(('key', *parts), levels)}"
 
 
 def constants() -> str:

@@ -43,7 +43,7 @@ def load_config(source: str | Path | Mapping[str, Any] | MarketConfig | None = N
     """Makes a configuration from what differs from the defaults.
 
     Args:
-      source: None for the defaults (`AdMarket-v0`); a path to a YAML file; the name of a preset
+      source: None for the defaults (`AdMarket-v1`); a path to a YAML file; the name of a preset
         in `configs/`, such as "first_price"; a mapping, nested or with dotted keys, such as
         {"people.users": 200}; or a configuration, which is returned as it is.
     Returns: the whole configuration, frozen.

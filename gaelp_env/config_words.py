@@ -14,18 +14,31 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.config import MarketConfig
 
 LISTS: Mapping[str, tuple[float | None, float | None, bool, float | None]] = MappingProxyType(
     {
         "people.device_shares": (0.0, 1.0, False, 1.0),
         "click_rate": (0.0, 1.0, False, None),
         "audience": (0.0, 1.0, False, None),
+        "slot_view": (0.0, 1.0, False, None),
+        "slot_click": (0.0, 1.0, False, None),
+        "targeting": (0.0, 100.0, False, None),
+        "forward_push": (-20.0, 20.0, False, None),
+        "prices.quantiles": (1e-9, 1e9, False, None),
         "response.creative_quality": (0.0, 1.0, False, None),
+        "response.creatives": (0.0, 1.0, False, None),
         "journey.forward_base": (None, None, False, None),
+        "journey.awareness_push": (-20.0, 20.0, False, None),
+        "journey.visit_push": (-20.0, 20.0, False, None),
+        "journey.intent_push": (-20.0, 20.0, False, None),
         "journey.backward_half_life_d": (0.0, None, True, None),
+        "visits.return_probability": (0.0, 0.95, False, None),
+        "visits.source_shares": (0.0, 1.0, False, 1.0),
         "conversion.visit_rate": (0.0, 1.0, False, None),
         "conversion.buy_rate": (0.0, 1.0, False, None),
+        "conversion.device_buy": (0.0, 10.0, False, None),
+        "conversion.device_click": (0.0, 10.0, False, None),
         "conversion.delay_weights": (0.0, 1.0, False, 1.0),
         "conversion.delay_means_h": (0.0, None, True, None),
     }
@@ -278,12 +291,3 @@ def inside(value: float, entry: Entry) -> bool:
     low = entry.least is None or (value > entry.least if entry.above else value >= entry.least)
     high = entry.most is None or (value < entry.most if entry.below else value <= entry.most)
     return low and high and (entry.kind != "whole" or float(value).is_integer())
-
-
-def channel_entries() -> dict[str, dict[str, Entry]]:
-    """The keys of the channels by name and channel: {"share": {"search": Entry, …}, …}."""
-    found: dict[str, dict[str, Entry]] = {}
-    for channel in CHANNELS:
-        for name in sections()[f"channels.{channel}"]:
-            found.setdefault(name, {})[channel] = entries()[f"channels.{channel}.{name}"]
-    return found

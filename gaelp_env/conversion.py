@@ -10,8 +10,8 @@ from gaelp_env.chance import normal_quantile
 
 
 @njit(inline="always")
-def buy_probability(rate, propensity, intent, intent_boost):  # type: ignore[no-untyped-def]
-    """The probability that a visit ends in an order: rate[stage] * propensity * (1 + c * I), at most 1.
+def buy_probability(rate, propensity, intent, intent_boost, weight=1.0):  # type: ignore[no-untyped-def]
+    """The probability that a visit ends in an order: rate[stage] * propensity * (1 + c * I) * w, at most 1.
 
     Source: levels from the GA4 public sample, 1.19 % (new) to 6.18 % (returning) a user-week.
 
@@ -20,8 +20,9 @@ def buy_probability(rate, propensity, intent, intent_boost):  # type: ignore[no-
       propensity: of the user, mean one over people.
       intent: in [0, 1].
       intent_boost: c >= 0.
+      weight: w >= 0, of the device, the frequency and the share of voice.
     """
-    return min(1.0, rate * propensity * (1.0 + intent_boost * intent))
+    return min(1.0, rate * propensity * (1.0 + intent_boost * intent) * weight)
 
 
 @njit(inline="always")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gaelp_env.actions import bids_cpm
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.config_load import load_config
-from gaelp_env.ledger import LEDGER, MICRO, K
+from gaelp_env.ledger import LEDGER, MICRO, A, K
 from gaelp_env.observation import OBSERVE, names, observe_market, space
 from gaelp_env.render import Picture, as_picture, as_text
 from gaelp_env.reward import REWARDS
@@ -32,6 +32,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
     """One advertiser in a market of people who remember, from episode to episode and process to process.
 
     Action: `[5]` in [-1, 1], one a channel; the bid is reference * (max / reference) ** a, none below -0.9.
+    With `per_audience` it is `[20]`: four audiences (ledger.AUDIENCES) of the first channel, and so on.
     Observation: float32 in [-1, 1], named by `observation_names`. Reward: see gaelp_env.reward, in
     currency units. An episode is a day of ticks by default; its horizon is truncation, never termination.
 
@@ -52,6 +53,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         retain_days: float | None = None,
         reward: str = "profit",
         observe: str = "advertiser",
+        per_audience: bool = False,
         render_mode: str | None = None,
     ) -> None:
         """Touches nothing: the first reset reads the world, the first step takes the right to write.
@@ -60,8 +62,9 @@ class AdMarketEnv(gym.Env[Any, Any]):
           store: URL of the store; None keeps the people in memory, for this object alone.
           config: preset, path of a YAML file, or differences from the defaults, for a new world; None
             is the world's own.
-          reward: "profit", "accrued_profit", "attributed_profit" or "conversions".
+          reward: "profit", "accrued_profit", "attributed_profit", "conversions", "cpa_score" or "roas_score".
           observe: "advertiser" (what can really be seen) or "full" (the hidden means as well).
+          per_audience: one bid for each channel and audience instead of each channel.
           render_mode: "ansi" or "rgb_array".
           world, mode, pin, commit_every, touch_log, retain_days: as World.open.
         Raises: ValueError (ConfigError) for an argument that cannot be.
@@ -69,7 +72,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self._arguments = {
             "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
-            "reward": reward, "observe": observe, "render_mode": render_mode,
+            "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
         }  # fmt: skip
         self._reward = REWARDS[one_of("reward", reward, REWARDS)]
         self._observe = one_of("observe", observe, OBSERVE)
@@ -80,7 +83,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         )  # fmt: skip
         self.observation_names = names(observe)
         self.observation_space = space(observe)
-        self.action_space = Box(-1.0, 1.0, (K,), np.float32)
+        self.action_space = Box(-1.0, 1.0, (K * A if per_audience else K,), np.float32)
         self._picture = Picture()
         self._over = True
 
@@ -111,7 +114,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         """Bids for one tick.
 
         Args:
-          action: `[5]` finite numbers in [-1, 1] (clipped).
+          action: `[5]` finite numbers in [-1, 1] (clipped), `[20]` with `per_audience`.
         Returns: observation, reward, False, whether that was the episode's last tick, and the tick's
           figures as Python scalars.
         Raises: ResetNeeded before reset and after the last tick; ValueError for an action that cannot be,
@@ -121,10 +124,10 @@ class AdMarketEnv(gym.Env[Any, Any]):
             why = "has not begun" if self.world.market is None else "is over"
             raise ResetNeeded(f"The episode of world {self.world.name!r} {why}; call reset() before step().")
         market = self.world.playing()
-        bids = bids_cpm(action, market.config)
+        bids = bids_cpm(action, market.config, A if self._arguments["per_audience"] else 1)
         tick = self.world.step(bids)
         told = self._told(tick.ledger, bids)
-        reward, truncated = self._reward(tick.ledger), self.world.over
+        reward, truncated = self._reward(tick.ledger, market.config.goals), self.world.over
         observation = self._observed()
         if self.render_mode is not None:
             self._picture.note(market, tick.ledger)
@@ -168,15 +171,19 @@ class AdMarketEnv(gym.Env[Any, Any]):
             "wins": total("wins"),
             "views": total("views"),
             "clicks": total("clicks"),
+            "capped": total("capped"),
+            "rival_views": total("rival_views"),
             "visits": figures[_AT["visits"]],
             "conversions": figures[_AT["conversions"]],
             "margin": figures[_AT["margin_micro"]] / MICRO,
             "attributed": figures[_AT["attributed"]],
             "attributed_margin": figures[_AT["attributed_micro"]] / MICRO,
+            "episode_spend": figures[_AT["episode_spend_micro"]] / MICRO,
+            "episode_attributed": figures[_AT["episode_attributed"]],
             "accrued": figures[_AT["accrued_micro"]] / MICRO,
         }
         told["profit"] = told["margin"] - told["spend"]
-        for channel, bid in zip(CHANNELS, bids.tolist(), strict=True):
+        for channel, bid in zip(CHANNELS, bids.reshape(K, -1).max(axis=1).tolist(), strict=True):
             told[f"bid_{channel}"] = bid
         return told
 

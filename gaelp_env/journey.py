@@ -12,21 +12,24 @@ NEVER_H = 1e300
 
 
 @njit(inline="always")
-def forward_probability(base, awareness, intent, push, awareness_push, intent_push):  # type: ignore[no-untyped-def]
+def forward_probability(base, awareness, intent, push, awareness_push, intent_push, both_push=0.0):  # type: ignore[no-untyped-def]
     """The probability of one stage forward at an event (an ad seen, a visit).
 
-        P = 1 / (1 + exp(-(alpha_s + beta + gamma * A + zeta * I)))
+        P = 1 / (1 + exp(-(alpha_s + beta_s + gamma_s * A + zeta_s * I + xi * A * I)))
 
-    Source: hidden-Markov funnel of Abhishek, Fader, Hosanagar (SSRN 2158421).
+    Sources: hidden-Markov funnel of Abhishek, Fader, Hosanagar (SSRN 2158421); complements: Sahni,
+    Narayanan, Kalyanam, Journal of Marketing Research 56, 2019.
 
     Args:
       base: alpha of the present stage, logit.
-      awareness, intent: in [0, 1].
+      awareness, intent: in [0, 1]; the first after its own saturation, if there is one.
       push: beta of the channel, or eta of a visit, logit.
       awareness_push, intent_push: gamma and zeta, logit per unit.
+      both_push: xi, logit per unit squared.
     Returns: in (0, 1).
     """
-    return 1.0 / (1.0 + math.exp(-(base + push + awareness_push * awareness + intent_push * intent)))
+    pull = (awareness_push + both_push * intent) * awareness + intent_push * intent
+    return 1.0 / (1.0 + math.exp(-(base + push + pull)))
 
 
 @njit(inline="always")

@@ -11,6 +11,11 @@ import numpy as np
 from gaelp_env.config import CHANNELS
 
 K = len(CHANNELS)
+AUDIENCES = ("new", "reached", "known", "buyer")
+"""What an advertiser can tell of a user: nothing yet, saw an ad of ours, visited the site, bought."""
+A = len(AUDIENCES)
+R = 4
+"""Rivals that a world has room for."""
 MICRO = 1_000_000
 SCORE_UNIT = float(2**20)
 """Scores are summed as integers of 1 / SCORE_UNIT."""
@@ -24,8 +29,17 @@ LEDGER = np.dtype(
         ("views", "<i8", (K,)),  # our ads seen = own touchpoints
         ("clicks", "<i8", (K,)),
         ("spend_micro", "<i8", (K,)),
+        ("capped", "<i8", (K,)),  # opportunities that the frequency cap kept us out of
+        ("floor_bound", "<i8", (K,)),  # wins whose price the reserve has set
+        (
+            "rival_views",
+            "<i8",
+            (K,),
+        ),  # rivals' ads seen in slots that we did not get, where they gain awareness
         ("candidates", "<i8"),
         ("visits", "<i8"),  # to our site, unasked or by a click
+        ("returns", "<i8"),  # of the unasked ones, those of people who had visited before
+        ("journeys", "<i8"),  # opened
         ("decisions", "<i8"),  # orders decided
         ("decided_micro", "<i8"),  # margin of the orders decided
         ("accrued_micro", "<i8"),  # expected incremental margin of the ads seen, see prospect.py
@@ -34,8 +48,12 @@ LEDGER = np.dtype(
         ("margin_micro", "<i8"),  # their margin
         ("attributed", "<i8"),  # of them: last click ours within the window
         ("attributed_micro", "<i8"),  # margin of those
+        ("attributed_revenue_micro", "<i8"),  # value of those
         ("births", "<i8"),
-        ("stopped", "<i8"),  # 1 if the budget would have been crossed in this tick
+        ("stopped", "<i8"),  # 1 if a budget would have been crossed in this tick
+        ("episode_spend_micro", "<i8"),  # the open episode so far, this tick included
+        ("episode_attributed", "<i8"),
+        ("episode_revenue_micro", "<i8"),  # attributed
     ]
 )
 """What one tick came to; per-channel fields are in the order of CHANNELS."""
@@ -68,6 +86,21 @@ CONVERSION = np.dtype(
 )
 """An order that fell due."""
 
+VISIT = np.dtype(
+    [
+        ("number", "<u4"),
+        ("at_h", "<f8"),
+        ("buy", "<f4"),  # probability that this visit decides an order
+        ("source", "u1"),  # see sessions.SOURCES
+        ("channel", "i1"),  # of the ad that was clicked; -1: unasked
+        ("device", "u1"),
+        ("depth", "u1"),  # see funnel.DEPTHS
+        ("devices", "u1"),  # different devices used in the journey so far
+        ("journey", "<u2"),  # number of the user's journey, 1 …
+    ]
+)
+"""A visit to our site."""
+
 TRAIL = ("opportunities", "wins", "views", "clicks", "spend_micro")
 
 MOMENT = np.dtype(
@@ -76,9 +109,9 @@ MOMENT = np.dtype(
         ("tick", "<i8"),
         ("start_h", "<f8"),
         ("episode", "<i8"),  # number of the open episode, 1 …
-        ("bid_cpm", "<f8", (K,)),  # 0: no bid
-        ("beats_rivals", "<f8", (K,)),  # quantile of our bid among rivals' prices
-        ("beats_floor", "<f8", (K,)),  # and among reserves
+        ("bid_cpm", "<f8", (K, A)),  # by channel and audience; 0: no bid
+        ("beats_rivals", "<f8", (K, A)),  # quantile of our score among rivals' highest
+        ("beats_floor", "<f8", (K, A)),  # and of our bid among reserves
         ("price_median", "<f8", (K,)),  # CPM
         ("floor_median", "<f8", (K,)),  # CPM
         ("click_weight", "<f8"),
@@ -119,6 +152,15 @@ RECORD = np.dtype(
         ("trail_orders", "<f8"),
         ("bid_cpm", "<f8", (K,)),  # of the last tick
         ("pressure", "<f8", (K,)),  # log of the rivals' price level in the coming tick, hour of day apart
+        ("rival_level", "<f8", (K,)),  # log of the bidding rivals' median highest bid over the reference
+        ("rival_shade", "<f8", (R, K)),  # bid over value
+        ("rival_spent", "<f8", (R,)),  # today, currency
+        ("pace", "<f8"),  # the platform's multiplier on our bids
+        ("day_spent_micro", "<i8"),  # by us since midnight
+        ("day_over", "<i8"),  # 1: the budget of the day would have been crossed
+        ("all_over", "<i8"),  # 1: the budget of the world's life would have been crossed
+        ("episode_attributed", "<i8"),  # in the open episode
+        ("episode_revenue_micro", "<i8"),
         ("last", LEDGER),
     ]
 )

@@ -5,10 +5,10 @@
 3. A sweep over the people lists who may be met in this tick (arrivals.py).
 4. The people met are met, each alone, at their moments (encounters.py): fading over absence, auction,
    view and click, awareness, fatigue, intent, stage, purchase decision.
-5. If the spend would cross the budget, bidding stops at the moment of crossing: the tick is put back
-   and played again with that stop.
+5. If the spend would cross a budget (of the episode, the day or the world's life), bidding stops at the
+   moment of crossing: the tick is put back and played again with that stop.
 6. Orders that are due by the end of the tick fall due.
-7. The clock goes on, and the trailing counters with it.
+7. The clock goes on, and the trailing counters with it; rivals pace and learn, the platform paces us.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from gaelp_env.auction import OWNED
 from gaelp_env.births import births_in, born
 from gaelp_env.buffers import Buffers
 from gaelp_env.chance import key_of
-from gaelp_env.closing import close_tick
+from gaelp_env.closing import begin_budget, close_budgets, close_tick
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of, epoch_of
 from gaelp_env.encounters import meet, settle
-from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, K
+from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
 from gaelp_env.opening import open_tick, pressures
 from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
 from gaelp_env.prospect import prospect_table
+from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
 from gaelp_env.tick import Checkpoint as Checkpoint
 from gaelp_env.tick import Tick as Tick
 
@@ -53,9 +54,9 @@ class Market:
         self._constant_record = as_record(self._constants)
         self._table = prospect_table(config)
         self._epoch = epoch_of(config)
-        self._budget_micro = round(config.budget.per_episode * MICRO)
         self._buffers = Buffers()
-        self._won_count = self._touch_count = self._decided_count = 0
+        self._won_count = self._touch_count = self._decided_count = self._visit_count = 0
+        self._prices = price_tables(self.record, config)
         self._pending = np.zeros(0, np.int64)
         self._find_pending()
 
@@ -67,6 +68,7 @@ class Market:
         record["key"] = key_of("chance", seed)
         record["pressure"] = pressures(config, record["key"], 0, np.zeros(K), 1e9)
         record["next_number"] = record["initial_users"] = count
+        record["rival_shade"], record["pace"] = initial_shades(config), 1.0
         market = cls(config, born(config, key_of("people", seed), 0, count, 0, 0.0), record)
         market.population.changed[:count] = 1
         market._sum_up()
@@ -103,8 +105,18 @@ class Market:
 
     @property
     def budget_left(self) -> float:
-        """What may still be spent in the open episode, currency units."""
-        return (self._budget_micro - int(self.record["spent_micro"])) / MICRO
+        """What may still be spent in the open episode, by the tightest budget, currency units."""
+        return self._tightest()[0] / MICRO
+
+    def _tightest(self) -> tuple[int, str]:
+        """The budget with the least left: micro-units, and the mark of its end in the market record."""
+        record, budget = self.record, self.config.budget
+        left = [(round(budget.per_episode * MICRO) - int(record["spent_micro"]), "exhausted")]
+        if budget.per_day is not None:
+            left.append((round(budget.per_day * MICRO) - int(record["day_spent_micro"]), "day_over"))
+        if budget.lifetime is not None:
+            left.append((round(budget.lifetime * MICRO) - int(record["spend_micro"]), "all_over"))
+        return min(left)
 
     @property
     def workspace_bytes(self) -> int:
@@ -115,19 +127,22 @@ class Market:
         """Plays one tick.
 
         Args:
-          bids_cpm: `[5]` CPM by channel; <= 0 is no bid.
-        Raises: ValueError if the bids are not five finite numbers.
+          bids_cpm: `[5]` CPM by channel, or `[5, 4]` by channel and audience (ledger.AUDIENCES); <= 0 is
+            no bid.
+        Raises: ValueError if the bids are not so many finite numbers.
         """
         bids = np.array(bids_cpm, np.float64)
-        if bids.shape != (K,) or not np.isfinite(bids).all():
+        if bids.shape not in ((K,), (K, A)) or not np.isfinite(bids).all():
             raise ValueError(
-                f"Bids are {K} finite numbers ({', '.join(CHANNELS)}), and these are {bids_cpm}."
+                f"Bids are {K} finite numbers ({', '.join(CHANNELS)}), or {K} x {A} by audience, and these "
+                f"are {bids_cpm}."
             )
         record = self.record
         tick = int(record["tick"])
-        bids = np.zeros(K) if record["exhausted"] else np.maximum(bids, 0.0)
+        over = record["exhausted"] or record["day_over"] or record["all_over"]
+        bids = np.zeros((K, A)) if over else np.maximum(bids.reshape(K, -1), 0.0) * np.ones(A)
         buffers = self._buffers
-        weight = open_tick(buffers.moments, record, self.config, bids)
+        weight = open_tick(buffers.moments, record, self.config, bids, self._prices)
         births = self._births(tick)
         count, total = self._arrivals(tick, weight)
         if len(buffers.touches) < total:
@@ -136,9 +151,10 @@ class Market:
         orders = self._settle(self._constants.tick_h * (tick + 1))
         ledger, seen = buffers.ledgers[0], slice(self._touch_count)
         ledger["tick"], ledger["births"] = tick, births
-        self._close(ledger, bids)
+        self._close(ledger, bids.max(axis=1))
         touches, touch_h = buffers.touches[seen].copy(), buffers.touch_h[seen].copy()
-        return Tick(ledger.copy(), touches, touch_h, orders, self._epoch)
+        click, visits = buffers.touch_click[seen].copy(), buffers.visits[: self._visit_count].copy()
+        return Tick(ledger.copy(), touches, touch_h, click, visits, orders, self._epoch)
 
     def _births(self, tick: int) -> int:
         record = self.record
@@ -168,9 +184,8 @@ class Market:
     def _play(self, count: int, total: int) -> None:
         """Meets everybody; if the budget would be crossed, puts the tick back and stops in time."""
         record, people, moment = self.record, self.population, self._buffers.moments[0]
-        left = self._budget_micro - int(record["spent_micro"])
-        prices = np.where(self._constants.rule == OWNED, self._constants.send_cost_cpm, moment["bid_cpm"])
-        dearest = float(np.where(moment["bid_cpm"] > 0.0, prices, 0.0).max()) * 1000.0 + 1.0
+        left, mark = self._tightest()
+        dearest = self._dearest(moment["bid_cpm"].max(axis=1))
         where, before = self._buffers.index[:count], None
         if total * dearest > left and moment["bid_cpm"].any():
             before = (*(c[where] for c in people.octets()), self._records.copy())
@@ -181,22 +196,29 @@ class Market:
                 column[where] = old
             self._records[:] = before[3]
             spent = self._meet(count)
-            self._buffers.ledgers[0]["stopped"] = record["exhausted"] = 1
+            self._buffers.ledgers[0]["stopped"] = record[mark] = 1
         record["spent_micro"] += spent
         self._pending = np.concatenate([self._pending, self._buffers.decided[: self._decided_count]])
+
+    def _dearest(self, bids: NDArray[np.float64]) -> float:
+        """The most that one auction can cost at these bids, micro-units."""
+        c = self._constants
+        prices = np.where(c.rule == OWNED, c.send_cost_cpm, bids)
+        prices = np.where(c.by_click != 0, prices / c.predicted_click_rate, prices)
+        return float(np.where(bids > 0.0, prices, 0.0).max()) * 1000.0 + 1.0
 
     def _meet(self, count: int) -> int:
         people, b = self.population, self._buffers
         b.ledgers[:] = 0
-        self._won_count, self._touch_count, self._decided_count = meet(
-            self._constant_record, b.moments, self._table, people.hot, people.cold, people.changed, b.index,
-            b.candidates, count, b.ledgers, self._records, b.touches,
-            (b.won_h, b.won_number, b.won_cost, b.touch_h), b.decided,
+        self._won_count, self._touch_count, self._decided_count, self._visit_count = meet(
+            self._constant_record, b.moments, self._table, self._prices, people.hot, people.cold,
+            people.changed, b.index, b.candidates, count, b.ledgers, self._records, b.touches,
+            (b.won_h, b.won_number, b.won_cost, b.touch_h, b.touch_click), b.decided, b.visits,
         )  # fmt: skip
         return int(b.ledgers[0]["spend_micro"].sum())
 
     def _crossing(self, left: int) -> tuple[float, int]:
-        """The first auction, by moment and then by user number, whose price the budget does not bear."""
+        """The first charge, by moment and then by user number, that the budget does not bear."""
         b, won = self._buffers, slice(self._won_count)
         order = np.lexsort((b.won_number[won], b.won_h[won]))
         first = order[int(np.argmax(np.cumsum(b.won_cost[won][order]) > left))]
@@ -217,20 +239,23 @@ class Market:
 
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
+        record["bid_cpm"] = bids
+        let_adapt(record, self.config, ledger, self._buffers.moments[0]["bid_cpm"].max(axis=1))
         close_tick(self._records, self._buffers.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
+        close_budgets(record, ledger, self.config)
         tick, pressure = int(record["tick"]), np.ascontiguousarray(record["pressure"])
         record["pressure"] = pressures(self.config, record["key"], tick, pressure, self._constants.tick_h)
-        record["bid_cpm"] = bids
         record["last"] = ledger
+        self._prices = price_tables(record, self.config)
 
     def begin_episode(self) -> None:
         """Opens an episode: its budget is whole."""
-        self.record["episode_tick"] = self.record["spent_micro"] = self.record["exhausted"] = 0
+        begin_budget(self.record)
 
     def end_episode(self) -> None:
         """Ends the episode. People who have left, with no order pending, are archived from here on."""
         self.record["episode"] += 1
-        self.record["episode_tick"] = self.record["spent_micro"] = self.record["exhausted"] = 0
+        begin_budget(self.record)
         people = self.population
         hot = people.hot[: people.size]
         stays = (hot["leaves_h"] > self.hour) | (hot["due_h"] >= 0.0) | (hot["flags"] & GONE != 0)
@@ -268,7 +293,7 @@ class Market:
 
         Raises: KeyError if nobody of that number is here.
         """
-        open_tick(self._buffers.moments, self.record, self.config, np.zeros(K))
+        open_tick(self._buffers.moments, self.record, self.config, np.zeros((K, A)), self._prices)
         at = self.population.index_of(number)
         by_hand.meet(
             self._constant_record, self._buffers.moments, self.population, at, self.hour, self._records
@@ -325,6 +350,7 @@ class Market:
         self.population.put(checkpoint.columns)
         self._records[:] = checkpoint.record
         self._pending = checkpoint.pending.copy()
+        self._prices = price_tables(self.record, self.config)
 
     def rekey(self, seed: int) -> None:
         """Gives the market other luck from here on; its people stay as they are."""
@@ -347,7 +373,7 @@ class Market:
         record["stage_count"] = np.bincount(hot["stage"], minlength=5)
         scores = {
             "awareness_sum": hot["awareness"],
-            "fatigue_sum": fatigue_score(hot["fatigue"].astype(np.float64)),
+            "fatigue_sum": fatigue_score(hot["fatigue"].astype(np.float64).sum(axis=1)),
             "intent_sum": hot["intent"],
         }
         for name, score in scores.items():

@@ -8,33 +8,42 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gaelp_env.auction import pressure_after, quantile_of
+from gaelp_env.auction import OWNED, pressure_after, quantile_of
 from gaelp_env.chance import NOBODY, PRESSURE, uniforms
 from gaelp_env.config import MarketConfig
-from gaelp_env.constants import levels_of, median_prices, season_of
+from gaelp_env.constants import constants_of, levels_of, median_prices, season_of, targeting_of
 from gaelp_env.journey import NEVER_H
-from gaelp_env.ledger import K
+from gaelp_env.ledger import A, K
+from gaelp_env.prices import rank_of
 
 NO_STOP = 2**62
 """A user number beyond all others: nobody is stopped at an equal moment."""
 
 
 @njit(cache=True)
-def _rank_bids(moments, log_sd, floor_log_sd):  # type: ignore[no-untyped-def]
+def _rank_bids(moments, tables, rule, quality, family, shape, log_sd, floor_log_sd):  # type: ignore[no-untyped-def]
     m = moments[0]
     for k in range(K):
-        m.beats_rivals[k] = quantile_of(m.bid_cpm[k], m.price_median[k], log_sd)
-        m.beats_floor[k] = quantile_of(m.bid_cpm[k], m.floor_median[k], floor_log_sd)
+        for a in range(A):
+            bid = m.bid_cpm[k, a]
+            if rule[k] == OWNED:
+                m.beats_rivals[k, a] = quantile_of(bid, m.price_median[k], log_sd)
+            else:
+                m.beats_rivals[k, a] = rank_of(family, bid * quality[k], m.price_median[k], shape, tables[k])
+            m.beats_floor[k, a] = quantile_of(bid, m.floor_median[k], floor_log_sd)
 
 
-def open_tick(moments: Any, record: Any, config: MarketConfig, bids: NDArray[np.float64]) -> float:
+def open_tick(
+    moments: Any, record: Any, config: MarketConfig, bids: NDArray[np.float64], tables: NDArray[np.float64]
+) -> float:
     """Fills in what is the same for everybody in the coming tick.
 
     Args:
       moments: `[1]` of MOMENT, written.
       record: the market record, read.
       config: of the market.
-      bids: `[5]` CPM, 0 for no bid.
+      bids: `[5, A]` CPM by channel and audience, 0 for no bid.
+      tables: `[5, KNOTS]` of rivals' prices.
     Returns: the days' worth of candidates in the tick, for a user of rate one.
     """
     moment, prices, season = moments[0], config.prices, season_of(config)
@@ -43,10 +52,14 @@ def open_tick(moments: Any, record: Any, config: MarketConfig, bids: NDArray[np.
     medians, floors = median_prices(record, config), levels_of(config).floor
     moment["key"], moment["tick"], moment["start_h"] = record["key"], record["tick"], start_h
     moment["episode"] = record["episode"] + 1
-    moment["bid_cpm"], moment["price_median"], moment["floor_median"] = bids, medians, floors
+    moment["bid_cpm"] = bids * targeting_of(config) * float(record["pace"])
+    moment["price_median"], moment["floor_median"] = medians, floors
     moment["click_weight"] = season.click[hour % 24]
     moment["stop_h"], moment["stop_number"] = NEVER_H, NO_STOP
-    _rank_bids(moments, prices.log_sd, prices.floor_log_sd)
+    c = constants_of(config)
+    _rank_bids(
+        moments, tables, c.rule, c.quality_score, c.family, c.price_shape, prices.log_sd, prices.floor_log_sd
+    )
     return float(season.traffic[hour]) * config.clock.tick_h / 24.0
 
 

@@ -1,8 +1,8 @@
 """The people: one record a user, which is the single source of the columns of every store.
 
-In memory the record is split in a hot half (one cache line, touched whenever a user is met) and a
-cold half (touched when one of our ads is seen, at visits and at orders). Together 184 bytes a user,
-and 9 more for the sweep (number, rate, changed).
+In memory the record is split in a hot half (two cache lines, the first touched whenever a user is met, the
+second once ads have been seen) and a cold half (touched when one of our ads is seen and at orders).
+Together 200 bytes a user, and 9 more for the sweep (number, rate, changed).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gaelp_env.histories import order_histories, touch_histories
 
-SCHEMA = 1
+SCHEMA = 2
 """Format number of the user record and the market record; grows when either changes."""
 
 
@@ -33,8 +33,14 @@ class Stage(IntEnum):
 STAGES: tuple[str, ...] = tuple(stage.name for stage in Stage)
 RING = 8
 """How many last touches a user carries; the exact history is in the store's log."""
-RING_ORDERS = 3
-"""How many last orders a user carries."""
+RING_ORDERS = 1
+"""How many last orders a user carries; all are in the store's log."""
+CREATIVES = 4
+"""How many creatives' exposures a user's record counts apart."""
+NEVER_S = 0xFFFFFFFF
+"""The second of a visit that never was."""
+COUNT_MOST = 0xFFFF
+"""Counters of two bytes stay at their largest value."""
 
 KNOWN = 1
 """Flag: the user has visited our site, so email can reach them."""
@@ -52,7 +58,7 @@ HOT = np.dtype(
         ("number", "<u4"),  # never reused for another person
         ("rate", "<f4"),  # candidates a day at a weight of one, media and visits together
         ("awareness", "<f4"),  # in [0, 1), as of seen_h
-        ("fatigue", "<f4"),  # remembered count of our ads, >= 0, as of seen_h
+        ("rival_awareness", "<f4"),  # of the rivals together, in [0, 1), as of seen_h
         ("intent", "<f4"),  # in [0, 1], as of seen_h
         ("propensity", "<f4"),  # multiplies the buy rate, mean one
         ("seen_h", "<f8"),  # hours since the epoch at which the scores are true
@@ -62,24 +68,29 @@ HOT = np.dtype(
         ("last_episode", "<u4"),  # number of the last episode in which the user was met, 1 …
         ("episodes", "<u4"),  # number of episodes in which the user was met
         ("stage", "u1"),
-        ("device", "u1"),  # 0 desktop, 1 mobile, 2 tablet
+        ("device", "u1"),  # of the last session: 0 desktop, 1 mobile, 2 tablet
         ("flags", "u1"),
         ("ring_head", "u1"),  # where the next touch goes
+        ("last_click_h", "<f8"),  # -1: never
+        ("fatigue", "<f4", (CREATIVES,)),  # remembered count of our ads by creative, >= 0, as of seen_h
+        ("adstock", "<f4", (5,)),  # short-run stock of our ads by channel, >= 0, as of seen_h
+        ("visit_s", "<u4"),  # second of the last visit, since the epoch; NEVER_S: never
+        ("touches", "<u4"),  # our ads seen
+        ("visits", "<u2"),
+        ("clicks", "<u2"),
+        ("conversions", "<u2"),
+        ("journeys", "<u2"),  # opened so far
+        ("devices", "u1"),  # used in the open journey, one bit each; 0: no journey is open
+        ("source", "u1"),  # of the first visit, see sessions.SOURCES; 255: never visited
+        ("last_click_channel", "u1"),
+        ("ring_orders", "u1"),  # how many of the last orders are filled
     ]
 )
 COLD = np.dtype(
     [
-        ("first_seen_h", "<f8"),
-        ("last_click_h", "<f8"),  # -1: never
         ("decided_h", "<f8"),  # when the pending order was decided
-        ("touches", "<u4"),  # our ads seen
-        ("clicks", "<u4"),
-        ("visits", "<u4"),
-        ("conversions", "<u4"),
         ("order_value", "<f4"),  # of the pending order
-        ("last_click_channel", "u1"),
-        ("ring_orders", "u1"),  # how many of the two fields below are filled
-        ("pad", "u1", (2,)),
+        ("first_seen_s", "<u4"),  # second of the birth, since the epoch
         ("order_minute", "<u4", (RING_ORDERS,)),  # last orders, oldest first, minutes since the epoch
         ("order_paid", "<f4", (RING_ORDERS,)),
         ("ring_minute", "<u4", (RING,)),  # minutes since the epoch; 0xFFFFFFFF: empty
@@ -220,11 +231,11 @@ def public_columns(
         "canonical_user_id": ids,
         "current_journey_state": stages,
         "awareness_level": rows["awareness"].astype(np.float64),
-        "fatigue_score": fatigue_score(rows["fatigue"].astype(np.float64)),
+        "fatigue_score": fatigue_score(rows["fatigue"].astype(np.float64).sum(axis=1)),
         "intent_score": rows["intent"].astype(np.float64),
         "episode_count": rows["episodes"].astype(np.int64),
         "last_episode": rows["last_episode"].astype(np.int64),
-        "first_seen": moments(rows["first_seen_h"], epoch),
+        "first_seen": moments(rows["first_seen_s"] / 3600.0, epoch),
         "last_seen": moments(rows["seen_h"], epoch),
         "touchpoint_history": touch_histories(rows, epoch, channels),
         "conversion_history": order_histories(rows, moments(rows["due_h"], epoch), epoch),

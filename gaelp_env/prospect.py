@@ -12,17 +12,20 @@ propensity of one; a user's is scaled by propensity, since orders are rare.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gaelp_env.adstock import hill
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED, can_advance, forward_probability, stage_below
-from gaelp_env.response import lift
+from gaelp_env.response import fade, lift
+from gaelp_env.voice import share_of_voice
 
 AWARENESS_KNOTS = 17
 INTENT_KNOTS = 13
@@ -59,23 +62,24 @@ def advance_probability(c, stage, awareness, intent, push):  # type: ignore[no-u
         return 0.0
     if c.forward_fixed >= 0.0:
         return c.forward_fixed
+    known = awareness
+    if c.awareness_half > 0.0:
+        known = hill(awareness, c.awareness_half, c.awareness_slope)
     return forward_probability(
-        c.forward_base[stage], awareness, intent, push, c.awareness_push, c.intent_push
-    )
+        c.forward_base[stage], known, intent, push, c.awareness_push[stage], c.intent_push[stage],
+        c.both_push,
+    )  # fmt: skip
 
 
-@njit(inline="always")
-def value_of_visit(c, table, stage, awareness, intent, propensity):  # type: ignore[no-untyped-def]
-    """What a visit is worth as it begins: expected margin of its order and the prospect after it.
-
-    Args:
-      stage, awareness, intent: before the visit.
-      propensity: of the user.
-    Returns: currency units, for this user (scaled by propensity).
-    """
+@njit(nogil=True)
+def single_visit(c, table, stage, awareness, intent, propensity, often):  # type: ignore[no-untyped-def]
+    """What a visit is worth as it begins, if nobody came back for it: see `value_of_visit`."""
     after = lift(intent, c.intent_per_visit)
-    buys = buy_probability(c.buy_rate[stage], propensity, after, c.intent_boost)
-    moves = advance_probability(c, stage, awareness, after, c.visit_push)
+    voice = 1.0
+    if c.share_of_voice:
+        voice = share_of_voice(awareness, c.rival_mean, c.standing, c.outside, c.power)
+    buys = buy_probability(c.buy_rate[stage], propensity, after, c.intent_boost, voice * often)
+    moves = advance_probability(c, stage, awareness, after, c.visit_push[min(stage, 2)])
     goes_on = prospect(table, stage, awareness, after)
     if moves > 0.0:
         goes_on += moves * (prospect(table, stage + 1, awareness, after) - goes_on)
@@ -84,6 +88,52 @@ def value_of_visit(c, table, stage, awareness, intent, propensity):  # type: ign
         buys * (margin + propensity * prospect(table, CONVERTED, awareness, after))
         + (1.0 - buys) * propensity * goes_on
     )
+
+
+@njit(nogil=True)
+def value_of_visit(c, table, stage, awareness, intent, propensity, often=1.0):  # type: ignore[no-untyped-def]
+    """What a visit is worth as it begins: margin of its order, the prospect after it, and the returns.
+
+    A visit is followed by r / (1 - r) others in the mean; each is worth what a visit adds to the prospect
+    when the scores have faded over the mean gap.
+
+    Args:
+      stage, awareness, intent: before the visit.
+      propensity: of the user.
+      often: what the ads seen lately make of the buy rate at this visit.
+    Returns: currency units, for this user (scaled by propensity).
+    """
+    value = single_visit(c, table, stage, awareness, intent, propensity, often)
+    back = c.return_probability[stage]
+    if back <= 0.0:
+        return value
+    gap_h = c.same_day_share * c.same_day_h + (1.0 - c.same_day_share) * c.gap_mean_h
+    later_a = fade(awareness, gap_h, c.awareness_half_life_h)
+    later_i = fade(lift(intent, c.intent_per_visit), gap_h, c.intent_half_life_h)
+    again = single_visit(c, table, stage, later_a, later_i, propensity, 1.0)
+    again -= propensity * prospect(table, stage, later_a, later_i)
+    return value + back / (1.0 - back) * again
+
+
+@njit(nogil=True)
+def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
+    """What the unasked visits are worth that one more ad in the adstock brings.
+
+        extra visits = g v_s (H / ln 2) (ln(1 + (E + 1) / K) - ln(1 + E / K))
+
+    which is the integral of the saturated stock over its fading, at slope one and as if all of it faded
+    with the channel's half-life.
+
+    Args:
+      stock: E of all channels before the ad.
+    Returns: currency units.
+    """
+    per_h = c.adstock_visit * c.visit_rate[stage] * c.visits_per_day / 24.0
+    span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
+    extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
+    later_i = fade(intent, span_h, c.intent_half_life_h)
+    adds = value_of_visit(c, table, stage, awareness, later_i, propensity)
+    return extra * (adds - propensity * prospect(table, stage, awareness, later_i))
 
 
 @njit(cache=True)
@@ -124,25 +174,23 @@ def prospect_table(config: MarketConfig) -> Floats:
     return table
 
 
-@njit(inline="always")
-def expected_lift(c, table, stage, awareness, after, intent, push, click, propensity, waits):  # type: ignore[no-untyped-def]
+@njit(nogil=True)
+def expected_lift(c, table, stage, awareness, after, intent, push, click, propensity, often):  # type: ignore[no-untyped-def]
     """Expected incremental margin of one ad seen, over its click, its push and the visit it brings.
 
     Args:
       stage, awareness, intent: before the ad; `after` is the awareness after it.
       push: beta of the channel.
       click: probability of the click.
-      propensity: of the user.
-      waits: an order is pending, so that no other is decided until it falls due.
-    Returns: currency units; 0 for a user who waits for an order.
+      propensity: of the user, times what their share of voice makes of it.
+      often: what the ads seen lately make of the buy rate at a visit right now.
+    Returns: currency units.
     """
-    if waits:
-        return 0.0
     before = propensity * prospect(table, stage, awareness, intent)
     moves = advance_probability(c, stage, after, intent, push)
     seen = prospect(table, stage, after, intent)
-    visit = value_of_visit(c, table, stage, after, intent, propensity)
+    visit = value_of_visit(c, table, stage, after, intent, propensity, often)
     if moves > 0.0:
         seen += moves * (prospect(table, stage + 1, after, intent) - seen)
-        visit += moves * (value_of_visit(c, table, stage + 1, after, intent, propensity) - visit)
+        visit += moves * (value_of_visit(c, table, stage + 1, after, intent, propensity, often) - visit)
     return (1.0 - click) * propensity * seen + click * visit - before

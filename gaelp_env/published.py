@@ -1,6 +1,6 @@
 """Published figures that the default market runs on, each with its source.
 
-Shapes come from here, levels from the config. Nothing in this file is assumed.
+Shapes come from here, levels from the config. Nothing in this file is assumed but where it says so.
 """
 
 from __future__ import annotations
@@ -76,3 +76,27 @@ GA4_ORDER_VALUE: float = 69.2
 
 GA4_DEVICE_SHARES: tuple[float, float, float] = (0.580, 0.398, 0.022)
 """Sessions by device: desktop, mobile, tablet; GA4 public sample."""
+
+GA4_UNPAID_SOURCE_SHARES: tuple[float, float, float, float] = (0.3976, 0.2506, 0.1954, 0.1564)
+"""Visitors by first source, paid search left out: organic search, direct, unknown, referral; GA4 public
+sample, 255,872 of 270,154 visitors."""
+
+GA4_FUNNEL: tuple[float, float, float] = (0.2048, 0.7744, 0.4549)
+"""Users of a step over users of the step before: view to cart, cart to checkout, checkout to order; GA4
+public sample, 61,252 / 12,545 / 9,715 / 4,419 users."""
+
+GA4_DEVICE_BUY: tuple[float, float, float] = (0.9807, 1.0303, 0.9612)
+"""Orders a session by device over the mean of all: desktop, mobile, tablet; GA4 public sample, 2,613 of
+205,899, 1,881 of 141,079 and 98 of 7,879 sessions."""
+
+AUCTIONNET_SLOT_VIEW: tuple[float, float, float, float] = (1.0, 0.8, 0.6, 0.5)
+"""Exposure of a slot, given that the one above was exposed; AuctionNet `BiddingEnv.py` has three slots, the
+fourth value is assumed."""
+
+IPINYOU_PRICE_QUANTILES: tuple[float, ...] = (
+    4.94, 9.6, 14.49, 19.1, 20.14, 21.66, 26.18, 30.87, 34.91, 41.14, 47.07, 49.91, 50.98, 54.64, 57.34, 63.1,
+    69.52, 70.05, 71.73, 76.09, 77.34, 80.22, 84.8, 89.04, 99.71, 110.01, 124.36, 141.12, 156.93, 173.28,
+    198.97, 224.25, 259.83,
+)  # fmt: skip
+"""Winning prices, fen per CPM, at the probabilities (i + 1/2) / 33, over all 15,395,258 impressions of the
+histogram (cells spread evenly); same source as IPINYOU_LOG_PRICE."""

@@ -6,11 +6,19 @@ from typing import Any
 
 import gymnasium
 
+from gaelp_env.special_cases import CASES
+
 ENTRY_POINT = "gaelp_env.env:AdMarketEnv"
 
 IDS: dict[str, dict[str, Any]] = {
-    "AdMarket-v0": {},
-    "AdMarket-tiny-v0": {"config": "tiny"},
+    "AdMarket-v1": {},
+    "AdMarket-tiny-v1": {"config": "tiny"},
+    "AdMarket-audiences-v1": {"per_audience": True},
+    "AdMarket-calibrated-v1": {"config": "calibrated"},
+    "AdMarket-rivals-v1": {"config": "rivals"},
+    "AdMarket-v0": {"config": "v0"},
+    "AdMarket-tiny-v0": {"config": "tiny_v0"},
+    **{f"AdMarket-case-{name}-v1": {"config": case.config} for name, case in CASES.items()},
 }
 """Environment id -> the arguments that make it."""
 

@@ -10,6 +10,12 @@ _LN2 = 0.6931471805599453
 
 
 @njit(inline="always")
+def kept(elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
+    """The share of a fading score that is left: 2 ** (-d / h), in (0, 1]; see `fade`."""
+    return math.exp(-_LN2 * elapsed_h / half_life_h)
+
+
+@njit(inline="always")
 def fade(score, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
     """Lets a remembered score fade over the hours since it was last brought up to date.
 
@@ -24,7 +30,7 @@ def fade(score, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
       half_life_h: hours in which half is lost, > 0.
     Returns: in [0, score].
     """
-    return score * math.exp(-_LN2 * elapsed_h / half_life_h)
+    return score * kept(elapsed_h, half_life_h)
 
 
 @njit(inline="always")
@@ -56,9 +62,10 @@ def lift(score, gain):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def click_probability(base, left, hour_weight):  # type: ignore[no-untyped-def]
-    """The probability that a seen ad is clicked: base[channel, stage] * m(F) q * hour, at most 1.
+def click_probability(base, left, weight):  # type: ignore[no-untyped-def]
+    """The probability that a seen ad is clicked: base[channel, stage] * m(F) q * weight, at most 1.
 
-    Source: hour weights from iPinYou (.049 % at 9 h to .099 % at 18 h).
+    The weight is that of the hour, the slot and the device. Source: hour weights from iPinYou (.049 % at
+    9 h to .099 % at 18 h).
     """
-    return min(1.0, base * left * hour_weight)
+    return min(1.0, base * left * weight)

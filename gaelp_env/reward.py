@@ -1,19 +1,20 @@
-"""Rewards: named, pure functions of a tick's ledger, in currency units."""
+"""Rewards: named, pure functions of a tick's ledger and of the goals; in currency units or as they say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from gaelp_env.config import Goals
 from gaelp_env.ledger import MICRO
 
 
-def profit(ledger: Any) -> float:
+def profit(ledger: Any, goals: Goals) -> float:
     """Margin of the orders falling due, less spend."""
     return float(ledger["margin_micro"] - ledger["spend_micro"].sum()) / MICRO
 
 
-def accrued_profit(ledger: Any) -> float:
+def accrued_profit(ledger: Any, goals: Goals) -> float:
     """Expected incremental margin of the ads seen, at the moment they were seen, less spend.
 
     Summed over time it is close to the expectation of the paired difference from the never-bidding
@@ -22,20 +23,79 @@ def accrued_profit(ledger: Any) -> float:
     return float(ledger["accrued_micro"] - ledger["spend_micro"].sum()) / MICRO
 
 
-def attributed_profit(ledger: Any) -> float:
+def attributed_profit(ledger: Any, goals: Goals) -> float:
     """Margin of the orders that last click credits to us, less spend: what reports say."""
     return float(ledger["attributed_micro"] - ledger["spend_micro"].sum()) / MICRO
 
 
-def conversions(ledger: Any) -> float:
+def conversions(ledger: Any, goals: Goals) -> float:
     """How many orders fell due, ours or not."""
     return float(ledger["conversions"])
 
 
-REWARDS: dict[str, Callable[[Any], float]] = {
+def penalty(reached: float, target: float) -> float:
+    """AuctionNet's penalty for missing a constraint: min(1, (reached / target) ** 2), in [0, 1].
+
+    Args:
+      reached: how well the constraint is kept: target CPA over CPA, or ROAS; >= 0.
+      target: what counts as kept, > 0.
+    """
+    return min(1.0, (reached / target) ** 2)
+
+
+def cpa_score_of(orders: float, spend: float, target_cpa: float) -> float:
+    """AuctionNet's score of an episode: min(1, (target CPA / CPA) ** 2) x orders; without spend, the orders.
+
+    Source: AuctionNet (NeurIPS 2024), score of the auto-bidding competition.
+
+    Args:
+      orders: attributed.
+      spend: currency.
+      target_cpa: currency an order, > 0.
+    """
+    if spend <= 0.0:
+        return orders
+    return penalty(target_cpa * orders / spend, 1.0) * orders
+
+
+def roas_score_of(revenue: float, spend: float, target_roas: float) -> float:
+    """The same for a return on ad spend: min(1, (ROAS / target) ** 2) x attributed revenue, currency."""
+    if spend <= 0.0:
+        return revenue
+    return penalty(revenue / spend, target_roas) * revenue
+
+
+def cpa_score(ledger: Any, goals: Goals) -> float:
+    """What the tick adds to the episode's score at the target CPA, orders; an episode sums to it."""
+    spend, before = _spends(ledger)
+    orders = int(ledger["episode_attributed"])
+    return cpa_score_of(orders, spend, goals.target_cpa) - cpa_score_of(
+        orders - int(ledger["attributed"]), before, goals.target_cpa
+    )
+
+
+def roas_score(ledger: Any, goals: Goals) -> float:
+    """What the tick adds to the episode's score at the target ROAS, currency of attributed revenue."""
+    spend, before = _spends(ledger)
+    revenue = int(ledger["episode_revenue_micro"])
+    earlier = revenue - int(ledger["attributed_revenue_micro"])
+    return roas_score_of(revenue / MICRO, spend, goals.target_roas) - roas_score_of(
+        earlier / MICRO, before, goals.target_roas
+    )
+
+
+def _spends(ledger: Any) -> tuple[float, float]:
+    """Spend of the episode after and before the tick, currency."""
+    after = int(ledger["episode_spend_micro"])
+    return after / MICRO, (after - int(ledger["spend_micro"].sum())) / MICRO
+
+
+REWARDS: dict[str, Callable[[Any, Goals], float]] = {
     "profit": profit,
     "accrued_profit": accrued_profit,
     "attributed_profit": attributed_profit,
     "conversions": conversions,
+    "cpa_score": cpa_score,
+    "roas_score": roas_score,
 }
 """The rewards by name."""

@@ -23,6 +23,7 @@ from gaelp_env.population import SCHEMA
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
+from gaelp_env.world_upgrade import in_format_of, present
 from gaelp_env.world_words import Terms, config_of, one_of
 from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
 
@@ -231,6 +232,12 @@ class World(Play):
         self.names = Names(dict(snapshot.names))
         self._mark = self.market.checkpoint()
 
+    def _pack(self) -> None:
+        """As Play; a world that was born by the first release stays in the format of its birth."""
+        super()._pack()
+        if self.birth is not None:
+            self._outbox.batches = [in_format_of(self.birth, batch) for batch in self._outbox.batches]
+
     def _rekey(self, seed: int) -> None:
         market = self.playing()
         market.rekey(seed)
@@ -280,6 +287,6 @@ class World(Play):
 
 def _market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
     try:
-        return Market.restored(config, snapshot.users, snapshot.market)
+        return Market.restored(config, *present(snapshot))
     except ValueError as error:
         raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import epoch_of
-from gaelp_env.ledger import K
+from gaelp_env.ledger import A, K
 from gaelp_env.market import Checkpoint, Market, Tick
 from gaelp_env.population import moments
 from gaelp_env.world_log import EpisodeLog
@@ -114,14 +114,18 @@ class Play:
         """Plays one tick. The first one takes the lease.
 
         Args:
-          bids_cpm: `[5]` CPM by channel, in the order of CHANNELS; <= 0 is no bid.
+          bids_cpm: `[5]` CPM by channel, in the order of CHANNELS, or `[5, 4]` by channel and audience;
+            <= 0 is no bid.
         Returns: what the tick left behind; its arrays are the caller's own.
         Raises: ValueError for bids that cannot be; RuntimeError before reset, past the horizon, or after
           a tick that raised half-way; WorldBusy, WorldMoved or LeaseLost if somebody else writes.
         """
         bids = np.asarray(bids_cpm, np.float64)
-        if bids.shape != (K,) or not np.isfinite(bids).all():
-            raise ValueError(f"Bids are {K} finite CPM ({', '.join(CHANNELS)}), and these are {bids_cpm!r}.")
+        if bids.shape not in ((K,), (K, A)) or not np.isfinite(bids).all():
+            raise ValueError(
+                f"Bids are {K} finite CPM ({', '.join(CHANNELS)}), or {K} x {A} by audience, and these are "
+                f"{bids_cpm!r}."
+            )
         market = self.ready()
         if self.over:
             raise RuntimeError(

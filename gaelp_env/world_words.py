@@ -14,9 +14,10 @@ from gaelp_env.config_load import ConfigError, differences
 from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import MICRO, SCORE_UNIT
 from gaelp_env.market import Market
-from gaelp_env.population import SCHEMA, STAGES, moments
+from gaelp_env.population import STAGES, moments
 from gaelp_env.world_log import TOUCH_LOGS
-from storage.base import Birth, NotAStore
+from gaelp_env.world_upgrade import config_text, readable
+from storage.base import Birth
 
 _SHOWN = 4
 
@@ -63,15 +64,12 @@ def config_of(birth: Birth, given: MarketConfig | None, url: str) -> MarketConfi
       birth: of the world.
       given: what the caller asked for; None takes the world's own.
       url: of the store, for the message.
+    Returns: what the market runs on; of a world of an earlier format, as the present models say it.
     Raises: ConfigError if they differ, naming the keys; NotAStore if the world's records are of
-      another format.
+      a format that this version does not read.
     """
-    if birth.schema != SCHEMA:
-        raise NotAStore(
-            f"World {birth.world!r} in {url} keeps its people in record format {birth.schema}, and this "
-            f"version of gaelp reads format {SCHEMA}; use the version that made it, or begin a new world."
-        )
-    own = MarketConfig.model_validate_json(birth.config)
+    readable(birth, url)
+    own = MarketConfig.model_validate_json(config_text(birth))
     apart = differences(own, given) if given is not None else {}
     if not apart:
         return own

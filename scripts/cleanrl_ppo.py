@@ -27,7 +27,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--env-id", default="gaelp_env:AdMarket-v0")
+    parser.add_argument("--env-id", default="gaelp_env:AdMarket-v1")
     parser.add_argument("--store", default="sqlite:///cleanrl.db")
     parser.add_argument("--world", default="demo")
     parser.add_argument("--seed", type=int, default=1)

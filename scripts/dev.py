@@ -30,7 +30,7 @@ OLDEST = (3, 11)
 WHOLE_SUITE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 COMMANDS = {
     "setup": "make .venv and install everything into it",
-    "train": "train an agent on AdMarket-v0 and show the result (arguments go to `gaelp train`)",
+    "train": "train an agent on AdMarket-v1 and show the result (arguments go to `gaelp train`)",
     "test": "run the tests (arguments go to pytest)",
     "lint": "ruff, rules and format (`lint --fix` mends what it can)",
     "types": "mypy in strict mode",
@@ -259,7 +259,8 @@ def set_up(root: Path) -> None:
                 make_environment(venv)
             # torch goes first, so that the build this machine is configured for is not replaced later.
             install(f"{torch_pin(root)} (1 of 2)", root, "torch")
-            install("gaelp with the extras train and dev (2 of 2)", root, "-e", f"{root}[train,dev]")
+            extras = "train,calibrate,dev"
+            install("gaelp with its extras but bigquery (2 of 2)", root, "-e", f"{root}[{extras}]")
         except Stop:
             # pip undoes a step that fails, so only a killed set-up needs a fresh start.
             if can_pip_still_answer(venv):

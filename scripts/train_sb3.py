@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--env", default="gaelp_env:AdMarket-v0")
+    parser.add_argument("--env", default="gaelp_env:AdMarket-v1")
     parser.add_argument("--store", default="sqlite:///my.db")
     parser.add_argument("--steps", type=int, default=50_000)
     parser.add_argument("--worlds", type=int, default=4)

@@ -7,7 +7,7 @@ import math
 import struct
 from statistics import NormalDist
 
-ARRIVE, CANDIDATE, AUCTION, RESPOND, VISIT, CLOCK, BIRTHS, PERSON, PRESSURE = range(9)
+ARRIVE, CANDIDATE, AUCTION, RESPOND, VISIT, CLOCK, BIRTHS, PERSON, PRESSURE, SLOTS = range(10)
 NOBODY = 2**32 - 1
 NORMAL = NormalDist()
 

@@ -9,6 +9,7 @@ import numpy as np
 from gaelp_env.config import MarketConfig
 
 AWARENESS_KNOTS, INTENT_KNOTS, STEP_H = 17, 13, 3.0
+CONVERTED = 4
 
 
 def sigmoid(x: float) -> float:
@@ -17,6 +18,11 @@ def sigmoid(x: float) -> float:
 
 def lifted(score: float, gain: float) -> float:
     return score + (1.0 - score) * gain
+
+
+def saturated(stock: float, half: float, slope: float) -> float:
+    """Hill's curve."""
+    return stock**slope / (half**slope + stock**slope)
 
 
 class Prospect:
@@ -29,12 +35,23 @@ class Prospect:
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
         self.conversion, self.journey = config.conversion, config.journey
+        self.margin = config.conversion.order_value * config.conversion.margin
+        self.rival_mean = self._rival_mean()
         self.knots = [
             (a / (AWARENESS_KNOTS - 1), i / (INTENT_KNOTS - 1))
             for a in range(AWARENESS_KNOTS)
             for i in range(INTENT_KNOTS)
         ]
         self.table = self._solved()
+
+    def _rival_mean(self) -> float:
+        """Where gains of 7 ads in 10 and fading balance."""
+        gains = sum(
+            channel.share * sum(channel.audience) / 5 * channel.view_rate * channel.rival_gain
+            for channel in self.config.channels.in_order()
+        )
+        gains *= 0.7 * self.config.people.media_per_day
+        return gains / (gains + math.log(2) / self.config.response.awareness_half_life_d)
 
     def weights(self, awareness: float, intent: float) -> np.ndarray:
         row = np.zeros((AWARENESS_KNOTS, INTENT_KNOTS))
@@ -45,22 +62,84 @@ class Prospect:
                 row[a0 + da, i0 + di] = (1 - abs(a - a0 - da)) * (1 - abs(i - i0 - di))
         return row.ravel()
 
+    def at(self, stage: int, awareness: float, intent: float) -> float:
+        return float(self.weights(awareness, intent) @ self.table[stage])
+
     def forward(self, stage: int, awareness: float, intent: float, push: float) -> float:
         """Probability that an event moves a person one stage on."""
+        journey = self.journey
         if stage >= 3:
             return 0.0
-        if self.journey.forward_probability is not None:
-            return self.journey.forward_probability
-        journey = self.journey
+        if journey.forward_probability is not None:
+            return journey.forward_probability
+        if journey.awareness_half is not None:
+            awareness = saturated(awareness, journey.awareness_half, journey.awareness_slope)
         return sigmoid(
             journey.forward_base[stage] + push
-            + journey.awareness_push * awareness + journey.intent_push * intent
+            + journey.awareness_push[stage] * awareness + journey.intent_push[stage] * intent
+            + journey.awareness_intent_push * awareness * intent
         )  # fmt: skip
 
-    def buys(self, stage: int, propensity: float, intent: float) -> float:
+    def on_visit(self, stage: int, awareness: float, intent: float) -> float:
+        """The same at a visit to the site."""
+        return self.forward(stage, awareness, intent, self.journey.visit_push[min(stage, 2)])
+
+    def voice(self, awareness: float, rival_awareness: float) -> float:
+        """Our part of the attraction of us, our rivals, and buying nothing."""
+        rivals = self.config.rivals
+        if not rivals.share_of_voice:
+            return 1.0
+        shares = [rivals.standing + awareness, rival_awareness, rivals.outside]
+        return shares[0] ** rivals.power / sum(share**rivals.power for share in shares)
+
+    def frequency(self, stock: float) -> float:
+        """What a stock of ads, over all channels, makes of the buy rate."""
+        response = self.config.response
+        return 1.0 + response.frequency_gain * saturated(
+            stock, response.frequency_half, response.frequency_slope
+        )
+
+    def buys(self, stage: int, propensity: float, intent: float, weight: float) -> float:
         """Probability that a visit ends in an order, at the intent after the visit's lift."""
         rate = self.conversion.buy_rate[stage] * propensity * (1.0 + self.conversion.intent_boost * intent)
-        return min(1.0, rate)
+        return min(1.0, rate * weight)
+
+    def after_return(self, awareness: float, intent: float) -> tuple[float, float]:
+        """Awareness and intent when a person of these, who visits now, comes back after the mean gap."""
+        visits, response = self.config.visits, self.config.response
+        days = visits.same_day_share * visits.same_day_h / 24 + (1 - visits.same_day_share) * visits.gap_days
+        awareness *= 0.5 ** (days / response.awareness_half_life_d)
+        intent = lifted(intent, response.intent_per_visit)
+        return awareness, intent * 0.5 ** (days / response.intent_half_life_d)
+
+    def one_visit(
+        self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
+    ) -> tuple[float, dict[int, np.ndarray]]:
+        """A visit, returns apart, as (margin now, rows over the tables of the stages reached)."""
+        intent = lifted(intent, self.config.response.intent_per_visit)
+        here = self.weights(awareness, intent)
+        buys = self.buys(stage, propensity, intent, often * self.voice(awareness, self.rival_mean))
+        moves = self.on_visit(stage, awareness, intent)
+        rows = {
+            CONVERTED: buys * propensity * here,
+            min(stage + 1, 3): (1 - buys) * moves * propensity * here,
+        }
+        rows[stage] = rows.get(stage, 0.0) + (1 - buys) * (1 - moves) * propensity * here
+        return buys * self.margin, rows
+
+    def visit(
+        self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
+    ) -> tuple[float, dict[int, np.ndarray]]:
+        """The same with the visits of those who come back: r + r^2 + ... others, each at the mean gap."""
+        now, rows = self.one_visit(stage, awareness, intent, propensity, often)
+        r = self.config.visits.return_probability[stage]
+        more = 1 / (1 - r) - 1
+        a, i = self.after_return(awareness, intent)
+        later, later_rows = self.one_visit(stage, a, i, propensity)
+        for reached, row in later_rows.items():
+            rows[reached] = rows.get(reached, 0.0) + more * row
+        rows[stage] = rows[stage] - more * propensity * self.weights(a, i)
+        return now + more * later, rows
 
     def _solved(self) -> np.ndarray:
         people, response = self.config.people, self.config.response
@@ -70,44 +149,37 @@ class Prospect:
         keep_a = 0.5 ** (STEP_H / (24.0 * response.awareness_half_life_d))
         keep_i = 0.5 ** (STEP_H / (24.0 * response.intent_half_life_d))
         later = [(a * keep_a, i * keep_i) for a, i in self.knots]
-        after = [(a, lifted(i, response.intent_per_visit)) for a, i in later]
         idle_at = np.array([self.weights(a, i) for a, i in later])
-        visit_at = np.array([self.weights(a, i) for a, i in after])
         half_lives = (math.inf, *(24.0 * d for d in self.journey.backward_half_life_d))
-        margin = self.conversion.order_value * self.conversion.margin
-        table = np.zeros((5, len(self.knots)))
         falls = [1.0 - 0.5 ** (STEP_H / h) for h in half_lives]
         below = (0, 0, 1, 2, 1)
-        expected = [STEP_H / 24.0 * people.visits_per_day * rate for rate in self.conversion.visit_rate]
-        visits = [1.0 - math.exp(-mean) for mean in expected]
-        buys = np.array([[self.buys(s, 1.0, i) for _, i in after] for s in range(5)])
-        push = self.journey.visit_push
-        moves = np.array([[self.forward(s, a, i, push) for a, i in after] for s in range(5)])
+        knots = len(self.knots)
+        earned, goes = np.zeros((5, knots)), np.zeros((5, knots, 5, knots))
+        for s in range(5):
+            mean = STEP_H / 24.0 * people.visits_per_day * self.conversion.visit_rate[s]
+            come = 1.0 - math.exp(-mean)
+            goes[s, :, s] += (1 - come) * (1 - falls[s]) * idle_at
+            goes[s, :, below[s]] += (1 - come) * falls[s] * idle_at
+            for k, (a, i) in enumerate(later):
+                now, rows = self.visit(s, a, i, 1.0)
+                earned[s, k] = come * now
+                for reached, row in rows.items():
+                    goes[s, k, reached] += come * row
+        matrix, gain, table = goes.reshape(5 * knots, 5 * knots), earned.ravel(), np.zeros(5 * knots)
         for _ in range(steps):
-            fresh = np.empty_like(table)
-            for s in range(5):
-                idle = idle_at @ ((1.0 - falls[s]) * table[s] + falls[s] * table[below[s]])
-                stays, moved = visit_at @ table[s], visit_at @ table[min(s + 1, 4)]
-                goes_on = (1.0 - moves[s]) * stays + moves[s] * moved
-                visit = buys[s] * (margin + visit_at @ table[4]) + (1.0 - buys[s]) * goes_on
-                fresh[s] = still_here * (visits[s] * visit + (1.0 - visits[s]) * idle)
-            table = fresh
-        return table
+            table = still_here * (gain + matrix @ table)
+        return table.reshape(5, knots)
 
-    def at(self, stage: int, awareness: float, intent: float) -> float:
-        return float(self.weights(awareness, intent) @ self.table[stage])
+    def of_visit(
+        self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
+    ) -> float:
+        """What a visit that begins now is worth, for a person of this propensity.
 
-    def of_visit(self, stage: int, awareness: float, intent: float, propensity: float) -> float:
-        """What a visit that begins now is worth, for a person of this propensity."""
-        intent = lifted(intent, self.config.response.intent_per_visit)
-        buys = self.buys(stage, propensity, intent)
-        moves = self.forward(stage, awareness, intent, self.journey.visit_push)
-        bought = self.conversion.order_value * self.conversion.margin
-        bought += propensity * self.at(4, awareness, intent)
-        not_bought = (1.0 - moves) * self.at(stage, awareness, intent)
-        if moves > 0.0:
-            not_bought += moves * self.at(stage + 1, awareness, intent)
-        return buys * bought + (1.0 - buys) * propensity * not_bought
+        Args:
+          often: what recent ads make of the buy rate, now and not at later visits.
+        """
+        now, rows = self.visit(stage, awareness, intent, propensity, often)
+        return now + sum(float(row @ self.table[reached]) for reached, row in rows.items())
 
     def of_ad(
         self,
@@ -118,6 +190,7 @@ class Prospect:
         push: float,
         click: float,
         propensity: float,
+        often: float = 1.0,
     ) -> float:
         """What an ad that is seen adds to the prospect: over its click, its push and its visit."""
         moves = self.forward(stage, after, intent, push)
@@ -125,6 +198,23 @@ class Prospect:
         for weight, reached in ((1.0 - moves, stage), (moves, stage + 1)):
             if weight > 0.0:
                 unclicked = propensity * self.at(reached, after, intent)
-                clicked = self.of_visit(reached, after, intent, propensity)
+                clicked = self.of_visit(reached, after, intent, propensity, often)
                 worth += weight * ((1.0 - click) * unclicked + click * clicked)
         return worth - propensity * self.at(stage, before, intent)
+
+    def of_stock(
+        self, stage: int, awareness: float, intent: float, propensity: float, stock: float, channel: int
+    ) -> float:
+        """What the unasked visits are worth that one more ad of a channel will bring.
+
+        The extra share of visits is the area between two saturated stocks of all channels that fade, at slope
+        one, as the channel does: the integral of x / (K + x) dt with dt = -T dx / x is T ln(K + x).
+        """
+        response, half = self.config.response, self.config.response.adstock_half
+        days = self.config.channels.in_order()[channel].adstock_half_life_d / math.log(2)
+        area = days * (math.log(half + stock + 1.0) - math.log(half + stock))
+        a_day = self.config.people.visits_per_day * self.conversion.visit_rate[stage]
+        intent *= 0.5 ** (days / response.intent_half_life_d)
+        adds = self.of_visit(stage, awareness, intent, propensity)
+        adds -= propensity * self.at(stage, awareness, intent)
+        return response.adstock_visit * a_day * area * adds

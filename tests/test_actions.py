@@ -95,3 +95,46 @@ def test_what_is_not_finite_is_refused_by_channel(bad: float) -> None:
     words = f"must be finite, and for {CHANNELS[2]} it is {bad}; give a number from -1 .* to 1"
     with pytest.raises(ValueError, match=words):
         bids_cpm([0.0, 0.0, bad, 0.0, 0.0], CONFIG)
+
+
+TWENTY = arrays(np.float32, 20, elements=st.floats(-1.0, 1.0, width=32))
+
+
+@given(TWENTY)
+def test_with_audiences_a_row_is_a_channel_and_each_number_means_what_it_means_alone(
+    action: np.ndarray,
+) -> None:
+    bids = bids_cpm(action, CONFIG, 4)
+    assert bids.shape == (5, 4)
+    for audience in range(4):
+        alone = bids_cpm(action.reshape(5, 4)[:, audience], CONFIG)
+        assert bids[:, audience].tolist() == alone.tolist()
+
+
+@given(ACTIONS)
+def test_equal_numbers_for_all_audiences_are_the_bids_by_channel(action: np.ndarray) -> None:
+    bids = bids_cpm(np.repeat(action, 4), CONFIG, 4)
+    assert (bids == bids_cpm(action, CONFIG)[:, None]).all()
+
+
+def test_the_first_four_numbers_are_the_first_channels() -> None:
+    action = np.full(20, -1.0)
+    action[:4] = [0.0, 1.0, -1.0, 0.0]
+    bids = bids_cpm(action, CONFIG, 4)
+    assert bids[0] == pytest.approx([REFERENCE[0], HIGHEST[0], 0.0, REFERENCE[0]])
+    assert not bids[1:].any()
+
+
+@pytest.mark.parametrize("action", [np.zeros(5), np.zeros((5, 4)), np.zeros(19)])
+def test_a_wrong_number_of_audiences_is_refused_in_words(action: object) -> None:
+    words = r"4 numbers \(one an audience\) for each of search, .*: shape \(20,\), and this one has shape"
+    with pytest.raises(ValueError, match=words):
+        bids_cpm(action, CONFIG, 4)
+
+
+@pytest.mark.parametrize(("place", "channel"), [(0, "search"), (7, "social"), (19, "email")])
+def test_what_is_not_finite_is_refused_by_its_channel_with_audiences_too(place: int, channel: str) -> None:
+    action = np.zeros(20)
+    action[place] = np.nan
+    with pytest.raises(ValueError, match=f"for {channel} it is nan"):
+        bids_cpm(action, CONFIG, 4)

@@ -11,7 +11,7 @@ from agents.evaluate_worlds import standing
 from agents.sb3_policy import TrainedPolicy
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-TINY = "gaelp_env:AdMarket-tiny-v0"
+TINY = "gaelp_env:AdMarket-tiny-v1"
 
 
 def run(script: str, *arguments: str) -> str:

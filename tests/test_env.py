@@ -30,7 +30,7 @@ from storage import BadStoreURL, BadWorldName, WorldNotFound
 from tests.worlds import new_url
 
 KINDS = ("none", "memory", "sqlite")
-TINY = "gaelp_env:AdMarket-tiny-v0"
+TINY = "gaelp_env:AdMarket-tiny-v1"
 
 
 @pytest.fixture(params=KINDS)
@@ -85,7 +85,7 @@ def test_every_id_makes_an_env() -> None:
         assert observation in env.observation_space
         env.close()
     assert tiny().world._given == load_config("tiny")
-    assert gym.make("gaelp_env:AdMarket-v0").unwrapped.world._given is None
+    assert gym.make("gaelp_env:AdMarket-v1").unwrapped.world._given is None
 
 
 def test_one_line_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ def test_importing_the_package_is_light_and_gives_what_it_names() -> None:
         "import sys, gaelp_env, gymnasium\n"
         "heavy = {'numba', 'pydantic', 'torch', 'sqlite3', 'yaml', 'stable_baselines3'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "assert 'AdMarket-v0' in gymnasium.registry\n"
+        "assert 'AdMarket-v1' in gymnasium.registry\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
     assert gaelp_env.AdMarketEnv is AdMarketEnv

@@ -15,7 +15,7 @@ from gaelp_env.render_font import dots
 
 
 def drawn(mode: str) -> Any:
-    env = gym.make("gaelp_env:AdMarket-tiny-v0", render_mode=mode).unwrapped
+    env = gym.make("gaelp_env:AdMarket-tiny-v1", render_mode=mode).unwrapped
     with pytest.raises(ResetNeeded, match="nothing to see yet"):
         env.render()
     env.reset(seed=1)
@@ -53,7 +53,7 @@ def test_a_picture_shows_the_market_going_on() -> None:
 
 
 def test_an_env_without_a_render_mode_draws_nothing() -> None:
-    env = gym.make("gaelp_env:AdMarket-tiny-v0").unwrapped
+    env = gym.make("gaelp_env:AdMarket-tiny-v1").unwrapped
     env.reset(seed=1)
     assert env.render() is None
 

@@ -18,7 +18,7 @@ sb3_vec = pytest.importorskip("stable_baselines3.common.vec_env")
 
 def made(url: str, vec: str, count: int) -> Any:
     return sb3_env_util.make_vec_env(
-        "gaelp_env:AdMarket-tiny-v0",
+        "gaelp_env:AdMarket-tiny-v1",
         n_envs=count,
         seed=1,
         env_kwargs={"store": url, "world": "demo/*"},
@@ -62,7 +62,7 @@ def test_in_many_processes_and_then_in_one(tmp_path: Path) -> None:
 def test_gymnasium_makes_vectors_too(tmp_path: Path) -> None:
     url = new_url("sqlite", tmp_path)
     envs = gym.make_vec(
-        "gaelp_env:AdMarket-tiny-v0", num_envs=3, vectorization_mode="sync", store=url, world="demo/*"
+        "gaelp_env:AdMarket-tiny-v1", num_envs=3, vectorization_mode="sync", store=url, world="demo/*"
     )
     envs.reset(seed=1)
     for _ in range(30):

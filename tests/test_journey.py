@@ -12,7 +12,6 @@ from numba import njit
 
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
-from gaelp_env.encounters import enter, let_clock_run
 from gaelp_env.journey import (
     AWARE,
     CONSIDERING,
@@ -27,6 +26,7 @@ from gaelp_env.journey import (
 )  # fmt: skip
 from gaelp_env.ledger import MOMENT
 from gaelp_env.population import HOT
+from gaelp_env.upkeep import enter, let_clock_run
 
 LOGIT = st.floats(-5.0, 5.0)
 SHARE = st.floats(0.0, 1.0)

@@ -11,9 +11,10 @@ from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import season_of
 from gaelp_env.ledger import TRAIL
 from gaelp_env.market import Market, Tick
-from tests.markets import bids_of, busy_world, play, reference_cpm, state_of, told
+from tests.markets import bids_of, busy_world, full_world, play, reference_cpm, state_of, told
 
-BUSY = busy_world()
+BUSY, FULL = busy_world(), full_world()
+EACH = pytest.mark.parametrize("config", [BUSY, FULL], ids=["busy", "full"])
 CPM = reference_cpm(BUSY)
 FUNNEL = ("opportunities", "bids", "wins", "views", "clicks")
 
@@ -38,8 +39,9 @@ def test_bids_that_are_not_five_finite_numbers_are_refused_and_change_nothing(bi
     assert state_of(market) == before
 
 
-def test_equal_seeds_are_equal_markets_and_others_are_not() -> None:
-    one, two = opened(seed=4), opened(seed=4)
+@EACH
+def test_equal_seeds_are_equal_markets_and_others_are_not(config: MarketConfig) -> None:
+    one, two = opened(config, seed=4), opened(config, seed=4)
     assert play(one, 30) == play(two, 30)
     assert state_of(one) == state_of(two)
     assert state_of(opened(seed=5)) != state_of(opened(seed=4))
@@ -55,8 +57,9 @@ def test_other_luck_meets_the_same_people() -> None:
     assert play(three, 5) == other
 
 
-def test_counts_narrow_down_the_funnel_and_money_adds_up() -> None:
-    market = opened()
+@EACH
+def test_counts_narrow_down_the_funnel_and_money_adds_up(config: MarketConfig) -> None:
+    market, spent = opened(config), 0
     for t, tick in enumerate(ticks_of(market, 120)):
         ledger, touches = tick.ledger, tick.touchpoints
         counts = [ledger[name] for name in FUNNEL]
@@ -66,14 +69,25 @@ def test_counts_narrow_down_the_funnel_and_money_adds_up() -> None:
         assert ledger["tick"] == t
         for k in range(len(CHANNELS)):
             own = touches[touches["channel"] == k]
+            assert ledger["bids"][k] + ledger["capped"][k] <= ledger["opportunities"][k]
+            assert ledger["floor_bound"][k] <= ledger["wins"][k]
+            assert ledger["rival_views"][k] <= ledger["opportunities"][k] - ledger["wins"][k]
             assert (len(own), own["clicked"].sum()) == (ledger["views"][k], ledger["clicks"][k])
             assert own["price_micro"].sum() <= ledger["spend_micro"][k]
+        assert len(tick.visits) == ledger["visits"]
+        assert (tick.visits["depth"] == 4).sum() == ledger["decisions"]
+        assert (tick.visits["channel"] >= 0).sum() == ledger["clicks"].sum()
+        assert len(tick.click_probability) == len(touches)
         assert len(tick.conversions) == ledger["conversions"]
         assert tick.conversions["value_micro"].sum() == ledger["revenue_micro"]
         assert tick.conversions["margin_micro"].sum() == ledger["margin_micro"]
         credited = tick.conversions[tick.conversions["attributed_channel"] >= 0]
         assert len(credited) == ledger["attributed"]
         assert credited["margin_micro"].sum() == ledger["attributed_micro"]
+        assert credited["value_micro"].sum() == ledger["attributed_revenue_micro"]
+        spent += int(ledger["spend_micro"].sum())
+        assert ledger["episode_spend_micro"] == spent
+    assert market.record["spent_micro"] == spent
 
 
 def test_where_every_won_slot_is_seen_the_money_out_is_the_sum_of_the_prices() -> None:
@@ -102,6 +116,81 @@ def test_prices_are_at_most_the_bid_and_follow_the_rule_of_the_channel() -> None
                 assert (prices <= round(1000 * bids[k])).all()
             if rule == "first":
                 assert (prices == np.floor(1000 * bids[k] + 0.5)).all()
+
+
+def test_a_channel_that_is_paid_by_click_charges_at_clicks_only() -> None:
+    """CPM / (1,000 x predicted click rate): at most the bid over the predicted rate, and only at a click."""
+    market, search = opened(FULL), CHANNELS.index("search")
+    clicks = 0
+    for t in range(240):
+        bids = bids_of(1, t, reference_cpm(FULL))
+        touches = market.advance(bids).touchpoints
+        own = touches[touches["channel"] == search]
+        assert ((own["price_micro"] > 0) == (own["clicked"] == 1)).all()
+        assert (own["price_micro"] <= np.ceil(1000.0 * bids[search] / 0.1)).all()
+        clicks += int(own["clicked"].sum())
+    assert clicks > 10
+
+
+def test_bids_by_audience_that_are_equal_are_one_bid() -> None:
+    one, four = opened(FULL), opened(FULL)
+    for t in range(40):
+        bids = bids_of(1, t, reference_cpm(FULL))
+        assert told(one.advance(bids)) == told(four.advance(np.repeat(bids[:, None], 4, axis=1)))
+    assert state_of(one) == state_of(four)
+
+
+def test_an_audience_that_is_left_out_sees_no_ad() -> None:
+    """Bids for the new only: nobody sees a second ad, nor one after a visit."""
+    market, bids = opened(FULL), np.zeros((5, 4))
+    bids[:, 0] = 10.0 * reference_cpm(FULL)
+    for _ in range(40):
+        market.advance(bids)
+    rows = market.population.rows(slice(None))
+    assert rows["touches"].max() == 1
+    assert rows["touches"].sum() > 30
+    assert market.record["touches"] >= rows["touches"].sum()
+
+
+def test_nobody_sees_more_ads_than_the_cap_allows() -> None:
+    cap = {"frequency_cap": 2, "frequency_window_h": 12.0}
+    market, seen = opened(full_world(budget=cap)), {}
+    for _ in range(100):
+        touches = market.advance(10.0 * reference_cpm(FULL)).touchpoints
+        for number, at in zip(touches["number"].tolist(), touches["at"], strict=True):
+            seen.setdefault(number, []).append(at)
+    window = np.timedelta64(12, "h")
+    gaps = [later - at for times in seen.values() for at, later in zip(times, times[2:], strict=False)]
+    assert len(gaps) > 300
+    assert min(gaps) > window
+    assert min(gaps) < np.timedelta64(13, "h")
+
+
+def test_budgets_of_the_day_and_of_life_are_never_crossed_and_the_day_begins_anew() -> None:
+    market = opened(full_world(budget={"per_day": 4.0, "lifetime": 14.0, "frequency_cap": 0}))
+    spent = [0] * 5
+    for t in range(120):
+        ledger = market.advance(3.0 * reference_cpm(FULL)).ledger
+        spent[t // 24] += int(ledger["spend_micro"].sum())
+        assert max(spent) <= 4_000_000
+        assert sum(spent) <= 14_000_000
+    assert min(spent[:3]) > 3_500_000
+    assert sum(spent) > 13_500_000
+    assert market.record["all_over"] == 1
+    assert market.budget_left == pytest.approx(14.0 - sum(spent) / 1e6)
+
+
+def test_even_pacing_spends_through_the_day() -> None:
+    """The budget that is gone before noon unpaced still buys in the evening when the platform paces."""
+    last = {}
+    for pacing in ("none", "even"):
+        budget = {"pacing": pacing, "frequency_cap": 0}
+        market = opened(full_world(6.0, budget=budget, clock={"episode_ticks": 24}))
+        ledgers = [market.advance(5.0 * reference_cpm(FULL)).ledger for _ in range(24)]
+        spend = [int(ledger["spend_micro"].sum()) for ledger in ledgers]
+        assert sum(spend) <= 6_000_000
+        last[pacing] = max(t for t in range(24) if spend[t] > 0)
+    assert last["none"] < 14 < 18 < last["even"]
 
 
 def test_touchpoints_come_by_moment_within_the_tick_and_are_ours() -> None:
@@ -196,20 +285,21 @@ def test_the_same_people_come_whatever_we_bid() -> None:
     for rows in luck[1:]:
         both, mine, theirs = np.intersect1d(luck[0]["number"], rows["number"], return_indices=True)
         assert len(both) > 100
-        for name in ("rate", "propensity", "device", "leaves_h", "first_seen_h"):
+        for name in ("rate", "propensity", "device", "leaves_h", "first_seen_s"):
             assert (luck[0][name][mine] == rows[name][theirs]).all()
     assert markets[0].record["touches"] == 0 < markets[2].record["touches"]
 
 
 def test_a_visit_that_would_come_anyway_comes_in_both_worlds() -> None:
     """With ads that do nothing, bidding changes the spend and nothing else."""
-    idle = {name: {"awareness_gain": 0.0, "click_rate": [0.0] * 5} for name in CHANNELS}
+    idle = {name: {"awareness_gain": 0.0, "click_rate": [0.0] * 5, "rival_gain": 0.0} for name in CHANNELS}
     config = MarketConfig.model_validate(
         {
-            "people": {"users": 400, "media_per_day": 20.0, "visits_per_day": 5.0},
             "channels": idle,
             "conversion": {"visit_rate": [0.3] * 5, "buy_rate": [0.2] * 5},
             "journey": {"forward_probability": 0.0},
+            "response": {"adstock_visit": 0.0, "frequency_gain": 0.0},
+            "people": {"users": 400, "media_per_day": 20.0, "visits_per_day": 5.0, "device_redraw": 0.0},
         }
     )
     quiet, loud = opened(config), opened(config)

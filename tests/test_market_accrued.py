@@ -14,12 +14,12 @@ from numba import njit
 
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
-from gaelp_env.encounters import let_clock_run
 from gaelp_env.ledger import MICRO, MOMENT
 from gaelp_env.market import Market
 from gaelp_env.prospect import prospect, prospect_table
 from gaelp_env.response import fade
-from tests.markets import reference_cpm
+from gaelp_env.upkeep import let_clock_run
+from tests.markets import merged, reference_cpm
 
 DAYS = 20
 
@@ -46,11 +46,17 @@ def effect_world() -> MarketConfig:
             "clock": {"tick_minutes": 120.0},
             "people": {"users": 1200, "stay_days": 12.0, "media_per_day": 2.0, "visits_per_day": 1.0,
                        "traffic": "flat", "weekdays": "flat"},
-            "channels": {name: {"click_rate": [0.03] * 5} for name in CHANNELS},
+            "channels": {name: {"click_rate": [0.03] * 5, "rival_gain": 0.0} for name in CHANNELS},
+            "rivals": {"share_of_voice": False},
+            "journey": {"awareness_intent_push": 0.0},
+            "visits": {"return_probability": [0.0] * 5, "return_buyer": 0.0},
             "conversion": {"visit_rate": [0.02, 0.06, 0.2, 0.4, 0.1], "order_log_sd": 0.2,
+                           "device_buy": [1.0] * 3,
                            "buy_rate": [0.004, 0.01, 0.03, 0.08, 0.01],
                            "delay_weights": [1.0, 0.0, 0.0], "delay_means_h": [0.25, 0.5, 1.0]},
-            "response": {"click_by_hour": "flat"},
+            "response": {"click_by_hour": "flat", "adstock_visit": 0.0, "frequency_gain": 0.0,
+                         "fatigue_by": "campaign", "creatives": [1.0], "intent_per_view": 0.0,
+                         "intent_per_cart": 0.0},
             "budget": {"per_episode": 1e6},
         }
     )  # fmt: skip
@@ -91,3 +97,33 @@ def test_accrued_margin_has_the_mean_of_the_paired_difference_from_the_twin() ->
     assert error < 0.1 * accrued.mean(), "the test is too noisy to say anything"
     assert abs(gap.mean()) < 2.5 * error + 0.03 * accrued.mean()
     assert difference.mean() == pytest.approx(accrued.mean(), rel=0.10 + 2.5 * error / accrued.mean())
+
+
+def everything(config: MarketConfig) -> MarketConfig:
+    """The same world with what AdMarket-v1 adds: rivals' ads, returns, adstock, frequency, creatives."""
+    v1 = MarketConfig().model_dump()
+    channels = {name: {"rival_gain": v1["channels"][name]["rival_gain"]} for name in CHANNELS}
+    added = (
+        "adstock_visit",
+        "frequency_gain",
+        "fatigue_by",
+        "creatives",
+        "intent_per_view",
+        "intent_per_cart",
+    )
+    more = {
+        "channels": channels,
+        "rivals": v1["rivals"],
+        "response": {name: v1["response"][name] for name in added},
+        "visits": v1["visits"],
+        "conversion": {"device_buy": v1["conversion"]["device_buy"]},
+    }
+    return MarketConfig.model_validate(merged(config.model_dump(), more))
+
+
+def test_with_everything_on_the_accrued_margin_is_near_the_paired_difference() -> None:
+    """The prospect takes rivals at their mean and returns at their mean gap, so it is near and not equal."""
+    accrued, difference = paired(everything(effect_world()), range(15))
+    error = (difference - accrued).std(ddof=1) / math.sqrt(len(accrued))
+    assert error < 0.03 * accrued.mean(), "the test is too noisy to say anything"
+    assert difference.mean() == pytest.approx(accrued.mean(), rel=0.15 + 2.5 * error / accrued.mean())

@@ -10,6 +10,7 @@ import pytest
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.population import CLICKED, EMPTY_MINUTE, GONE, KNOWN, REACHED, Stage
+from gaelp_env.sessions import PAID
 from tests.markets import busy_world, play, state_of
 
 BUSY = busy_world()
@@ -58,7 +59,7 @@ def test_a_named_user_is_newborn_and_stays_for_good() -> None:
     row = user(market, number)
     assert number == expected
     assert (row["stage"], row["touches"], row["episodes"], row["flags"]) == (Stage.UNAWARE, 0, 0, 0)
-    assert row["seen_h"] == row["first_seen_h"] == market.hour
+    assert row["seen_h"] == row["first_seen_s"] / 3600.0 == market.hour
     assert market.record["active"] == active + 1
     assert market.take_changes()[0]["number"].tolist() == [number]
     recount(market)
@@ -82,7 +83,8 @@ def test_a_meeting_counts_an_episode_once_and_lets_scores_fade() -> None:
     after = user(market, number)
     half_life_d = BUSY.response.awareness_half_life_d
     assert after["awareness"] == pytest.approx(before["awareness"] * 0.5 ** (1.0 / half_life_d), rel=1e-6)
-    assert after["fatigue"] == pytest.approx(0.5**1.0, rel=1e-6)
+    assert after["fatigue"].tolist() == pytest.approx([0.5**1.0, 0.0, 0.0, 0.0], rel=1e-6)
+    assert after["adstock"].tolist() == pytest.approx([0.0, 0.5 ** (1.0 / 3.0), 0.0, 0.0, 0.0], rel=1e-6)
     assert after["seen_h"] == market.hour == 24.0
     assert after["episodes"] == 1
     market.end_episode()
@@ -103,7 +105,9 @@ def test_a_touch_does_what_an_ad_does() -> None:
     assert touch["at"] == epoch + np.timedelta64(2, "h")
     row = user(market, number)
     assert row["awareness"] == pytest.approx(BUSY.channels.social.awareness_gain, rel=1e-6)
-    assert (row["fatigue"], row["touches"], row["clicks"], row["visits"]) == (1.0, 1, 0, 0)
+    assert (row["touches"], row["clicks"], row["visits"]) == (1, 0, 0)
+    assert row["fatigue"].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert row["adstock"].tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
     assert row["stage"] == Stage.AWARE
     assert row["flags"] == REACHED
     assert row["ring_minute"].tolist() == [120] + [EMPTY_MINUTE] * 7
@@ -117,7 +121,7 @@ def test_a_second_touch_works_less_and_awareness_has_the_closed_form() -> None:
     number, gain = market.name_user(), BUSY.channels.social.awareness_gain
     market.touch(number, SOCIAL)
     market.touch(number, SOCIAL)
-    left = 2.0**-BUSY.response.fatigue_exponent * BUSY.response.creative_quality[1]
+    left = 2.0**-BUSY.channels.social.fatigue_exponent * BUSY.response.creative_quality[1]
     expected = 1.0 - (1.0 - gain) * (1.0 - gain * left)
     assert user(market, number)["awareness"] == pytest.approx(expected, rel=1e-6)
     assert user(market, number)["stage"] == Stage.UNAWARE
@@ -143,6 +147,74 @@ def test_a_clicked_touch_brings_the_user_to_the_site() -> None:
     assert due["attributed_channel"].tolist() == [SOCIAL]
     assert user(market, number)["conversions"] == 1
     assert user(market, number)["stage"] in (Stage.CONVERTED, Stage.AWARE, Stage.UNAWARE)
+
+
+def test_creatives_in_turn_wear_out_apart() -> None:
+    market = sleeper(response={"creatives": [1.0, 0.5], "fatigue_by": "creative", "rotation": "sequential"})
+    number = market.name_user()
+    for _ in range(3):
+        market.touch(number, SOCIAL)
+    row = user(market, number)
+    assert row["fatigue"].tolist() == [2.0, 1.0, 0.0, 0.0]
+    gain, quality = BUSY.channels.social.awareness_gain, BUSY.response.creative_quality
+    shares = (quality[0], 0.5 * quality[1], quality[2] * 2.0**-BUSY.channels.social.fatigue_exponent)
+    unaware = np.prod([1.0 - gain * share for share in shares])
+    assert row["awareness"] == pytest.approx(1.0 - unaware, rel=1e-6)
+
+
+def test_an_ad_right_after_another_one_teaches_less() -> None:
+    """rho = .5, tau = 4 h: half of the effect at once, 1 - .5 / e of it four hours later."""
+    changes = {"spacing_loss": 0.5, "spacing_h": 4.0, "creative_quality": [1.0]}
+    changes |= {"awareness_half_life_d": 36_500.0, "fatigue_half_life_d": 1e-3}
+    gain = BUSY.channels.social.awareness_gain
+    for hours, share in ((0, 0.5), (4, 1.0 - 0.5 / np.e)):
+        market = sleeper(response=changes)
+        number = market.name_user()
+        market.touch(number, SOCIAL)
+        wait(market, hours)
+        market.touch(number, SOCIAL)
+        worn = 2.0**-BUSY.channels.social.fatigue_exponent if hours == 0 else 1.0
+        expected = 1.0 - (1.0 - gain) * (1.0 - gain * share * worn)
+        assert user(market, number)["awareness"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_journey_closes_after_fourteen_idle_days_and_the_person_stays() -> None:
+    market = sleeper(journey={"forward_probability": 0.0})
+    number = market.name_user()
+    market.touch(number, SOCIAL)
+    wait(market, 14 * 24)  # exactly the rule: still open
+    market.touch(number, SOCIAL)
+    row = user(market, number)
+    assert (row["journeys"], row["devices"]) == (1, 1 << row["device"])
+    wait(market, 14 * 24 + 1)
+    fatigue = user(market, number)["fatigue"][0]
+    market.touch(number, SOCIAL)
+    row = user(market, number)
+    assert (row["journeys"], row["touches"]) == (2, 3)
+    assert row["fatigue"][0] > 1.0 > fatigue - 0.1
+
+
+def test_a_journey_ends_with_an_order_that_is_decided() -> None:
+    market = sleeper(conversion={"buy_rate": [1.0] * 5, "visit_rate": [0.0] * 5})
+    number = market.name_user()
+    market.touch(number, SOCIAL, clicked=True)
+    row = user(market, number)
+    assert (row["journeys"], row["devices"], row["source"]) == (1, 0, PAID)
+    assert row["due_h"] >= 0.0
+    market.touch(number, SOCIAL)
+    assert user(market, number)["journeys"] == 2
+
+
+def test_a_journey_collects_the_devices_that_it_was_on() -> None:
+    config = {"device_redraw": 1.0, "device_shares": [0.4, 0.3, 0.3]}
+    market = sleeper(people=config)
+    number, used = market.name_user(), set()
+    for _ in range(12):
+        market.touch(number, SOCIAL)
+        used.add(int(user(market, number)["device"]))
+        assert user(market, number)["devices"] == sum(1 << device for device in used)
+    assert used == {0, 1, 2}
+    assert user(market, number)["journeys"] == 1
 
 
 def test_ten_touches_leave_the_last_eight() -> None:
@@ -172,7 +244,7 @@ def test_a_conversion_falls_due_now_and_is_attributed() -> None:
     assert market.convert(number, 30.0)[0]["attributed_channel"] == -1
     row = user(market, number)
     assert row["conversions"] == 3
-    assert row["order_paid"].tolist() == [50.0, 20.0, 30.0]
+    assert row["order_paid"].tolist() == [30.0]
     assert (market.record["conversions"], market.record["attributed"], market.record["bought"]) == (3, 1, 1)
     assert market.record["margin_micro"] == round(100e6 * BUSY.conversion.margin)
     recount(market)

@@ -1,6 +1,7 @@
-"""AdMarket-v0 plays the trace that was written down: a change of the market must be meant.
+"""AdMarket-v0 and AdMarket-v1 play the traces that were written down: a change of a market must be meant.
 
-The trace holds counts, which no rounding moves. After a change that is meant, write it anew with
+A trace holds counts, which no rounding moves. That of v0 is the one which the first release wrote: its market
+is still there, number for number. After a change of v1 that is meant, write its trace anew with
 
     python -m tests.test_market_golden
 """
@@ -12,26 +13,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gaelp_env.actions import bids_cpm
-from gaelp_env.config import MarketConfig
+from gaelp_env.config_load import load_config
 from gaelp_env.market import Market
 
-TRACE = Path(__file__).parent / "golden" / "trace_v0.json"
+FOLDER = Path(__file__).parent / "golden"
+VERSIONS = {"v0": "v0", "v1": None}
+"""Version of the market -> its preset."""
 SEED, TICKS = 7, 48
 ACTION = (0.3, 0.2, 0.0, 0.1, 0.5)
 BY_CHANNEL = ("opportunities", "bids", "wins", "views", "clicks")
 COUNTS = ("candidates", "births", "visits", "decisions", "conversions", "attributed", "stopped")
 
 
-def traced() -> dict[str, Any]:
-    """A day of AdMarket-v0 with constant bids: counts by tick, and what they are of."""
-    config = MarketConfig()
+def trace_of(version: str) -> Path:
+    return FOLDER / f"trace_{version}.json"
+
+
+def traced(version: str) -> dict[str, Any]:
+    """A day of a market with constant bids: counts by tick, and what they are of."""
+    config = load_config(VERSIONS[version])
     market = Market.born(config, SEED)
     market.begin_episode()
     bids = bids_cpm(np.array(ACTION), config)
     trace: dict[str, Any] = {
-        "of": "counts of a day of AdMarket-v0 with constant bids",
+        "of": f"counts of a day of AdMarket-{version} with constant bids",
         "fingerprint": config.fingerprint(),
         "seed": SEED,
         "action": list(ACTION),
@@ -48,17 +56,19 @@ def traced() -> dict[str, Any]:
     return trace
 
 
-def test_the_default_market_plays_the_trace_that_was_written_down() -> None:
-    written, played = json.loads(TRACE.read_text(encoding="utf-8")), traced()
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_market_plays_the_trace_that_was_written_down(version: str) -> None:
+    written, played = json.loads(trace_of(version).read_text(encoding="utf-8")), traced(version)
     remedy = "if that is meant, write the trace anew: python -m tests.test_market_golden"
-    assert played["fingerprint"] == written["fingerprint"], f"the defaults of AdMarket-v0 changed; {remedy}"
     for name, counts in written["ticks"].items():
         assert played["ticks"][name] == counts, f"{name} changed; {remedy}"
+    assert played["fingerprint"] == written["fingerprint"], f"the configuration changed; {remedy}"
     assert played == written
 
 
-def test_the_trace_is_of_a_day_on_which_something_happens() -> None:
-    ticks = json.loads(TRACE.read_text(encoding="utf-8"))["ticks"]
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_trace_is_of_a_day_on_which_something_happens(version: str) -> None:
+    ticks = json.loads(trace_of(version).read_text(encoding="utf-8"))["ticks"]
     assert all(len(counts) == TICKS for counts in ticks.values())
     assert np.array(ticks["views"]).sum() > 1000
     assert np.array(ticks["clicks"]).sum() > 5
@@ -74,4 +84,5 @@ def text_of(trace: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    TRACE.write_text(text_of(traced()), encoding="utf-8")
+    for known in VERSIONS:
+        trace_of(known).write_text(text_of(traced(known)), encoding="utf-8")

@@ -13,9 +13,14 @@ from gaelp_env.ledger import RECORD
 from gaelp_env.market import Market
 from gaelp_env.observation import observe_market
 from gaelp_env.population import GONE
-from tests.markets import bids_of, busy_world, play, reference_cpm, state_of
+from tests.markets import bids_of, full_world, play, reference_cpm, state_of
 
-BUSY = busy_world(per_episode=8.0)
+BUSY = full_world(
+    per_episode=8.0,
+    budget={"per_day": 5.0, "pacing": "even"},
+    clock={"episode_ticks": 400},
+    conversion={"buy_rate": [0.1, 0.2, 0.5, 0.9, 0.2]},
+)
 SUMS = (
     "active", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached", "clicked", "bought",
 )  # fmt: skip
@@ -222,7 +227,7 @@ def test_running_sums_equal_a_recount_after_any_history(history: list[str]) -> N
     kept = {name: market.record[name].tolist() for name in SUMS}
     rows = market.population.rows(slice(None))
     rows = rows[rows["flags"] & GONE == 0]
-    scores = rows["fatigue"].astype(np.float64)
+    scores = rows["fatigue"].astype(np.float64).sum(axis=1)
     assert kept["active"] == len(rows) == sum(kept["stage_count"])
     assert kept["stage_count"] == np.bincount(rows["stage"], minlength=5).tolist()
     assert kept["fatigue_sum"] == np.floor(scores / (1.0 + scores) * 2.0**20 + 0.5).sum()

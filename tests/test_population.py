@@ -18,6 +18,7 @@ from gaelp_env.population import (
     EMPTY_MINUTE,
     GONE,
     HOT,
+    NEVER_S,
     RING,
     RING_ORDERS,
     STAGES,
@@ -28,6 +29,7 @@ from gaelp_env.population import (
     moments,
     public_columns,
 )  # fmt: skip
+from gaelp_env.sessions import NO_SOURCE
 
 CONFIG = MarketConfig()
 EPOCH = np.datetime64("2026-02-27T22:30:00", "us")
@@ -43,9 +45,9 @@ def random_users(seed: int, count: int) -> np.ndarray:
 
 
 def test_a_user_fits_its_place() -> None:
-    assert HOT.itemsize <= 128
-    assert USER.itemsize == HOT.itemsize + COLD.itemsize <= 200
-    assert Population(random_users(1, 10)).bytes_a_user <= 200
+    assert (HOT.itemsize, COLD.itemsize) == (128, 72)
+    assert USER.itemsize == HOT.itemsize + COLD.itemsize
+    assert Population(random_users(1, 10)).bytes_a_user == 209
     assert STAGES == ("UNAWARE", "AWARE", "CONSIDERING", "INTENT", "CONVERTED")
     assert [stage.name for stage in Stage] == list(STAGES)
 
@@ -94,11 +96,24 @@ def test_newborns_are_unaware_rested_and_never_met() -> None:
     users = born(CONFIG, 1, 50, 100, 7, 3.5)
     assert users["number"].tolist() == list(range(50, 150))
     assert (users["seen_h"] == 3.5).all()
-    assert (users["first_seen_h"] == 3.5).all()
+    assert (users["first_seen_s"] == 12_600).all()
     assert (users["leaves_h"] >= 3.5).all()
     assert (users["stage_until_h"] == NEVER_H).all()
-    for name in ("stage", "awareness", "fatigue", "intent", "touches", "visits", "episodes", "flags"):
+    for name in ("stage", "awareness", "rival_awareness", "fatigue", "adstock", "intent", "flags"):
         assert not users[name].any()
+    for name in (
+        "touches",
+        "clicks",
+        "visits",
+        "conversions",
+        "journeys",
+        "devices",
+        "episodes",
+        "ring_orders",
+    ):
+        assert not users[name].any()
+    assert (users["visit_s"] == NEVER_S).all()
+    assert (users["source"] == NO_SOURCE).all()
     assert (users["due_h"] == -1.0).all()
     assert (users["last_click_h"] == -1.0).all()
     assert (users["ring_minute"] == EMPTY_MINUTE).all()
@@ -158,7 +173,8 @@ def written() -> np.ndarray:
         users["touches"][row] = count
     users["ring_orders"][3], users["order_minute"][3][0], users["order_paid"][3][0] = 1, 61, 12.345
     users["due_h"][3], users["order_value"][3] = 48.0, 80.5
-    users["stage"], users["fatigue"], users["flags"] = [0, 1, 2, 4], [0.0, 1.0, 3.0, 0.0], [0, 2, 2, GONE]
+    users["stage"], users["flags"] = [0, 1, 2, 4], [0, 2, 2, GONE]
+    users["fatigue"][1], users["fatigue"][2] = [0.0, 1.0, 0.0, 0.0], [0.5, 1.5, 0.0, 1.0]
     return users
 
 
@@ -201,4 +217,4 @@ def test_order_histories_end_with_what_is_still_due() -> None:
         {"at": "2026-02-27T23:31:00", "value": pytest.approx(12.35, abs=0.011)},
         {"due": "2026-03-01T22:30:00", "value": 80.5},
     ]
-    assert RING_ORDERS == 3
+    assert RING_ORDERS == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaelp_env.config import MarketConfig
+from gaelp_env import by_hand
+from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.market import Market
 from gaelp_env.prospect import (
@@ -18,8 +21,9 @@ from gaelp_env.prospect import (
     prospect,
     prospect_table,
     value_of_visit,
+    visits_brought,
 )  # fmt: skip
-from tests.markets import busy_world
+from tests.markets import busy_world, full_world, play
 from tests.oracle_prospect import Prospect
 
 CONFIG = MarketConfig()
@@ -30,7 +34,7 @@ STAGE, SHARE, PUSH = st.integers(0, 4), st.floats(0.0, 1.0), st.floats(-2.0, 2.0
 PROPENSITY = st.floats(0.1, 5.0)
 
 
-@pytest.mark.parametrize("config", [CONFIG, busy_world()], ids=["default", "busy"])
+@pytest.mark.parametrize("config", [CONFIG, busy_world(), full_world()], ids=["default", "busy", "full"])
 def test_the_table_is_the_plain_ones(config: MarketConfig) -> None:
     plain = Prospect(config).table.reshape(5, AWARENESS_KNOTS, INTENT_KNOTS)
     assert prospect_table(config) == pytest.approx(plain, rel=1e-9)
@@ -58,9 +62,33 @@ def test_without_visits_nobody_has_a_prospect() -> None:
 
 def test_a_prospect_worked_by_hand() -> None:
     """Nobody moves, everybody visits at rate r and buys with b: m * (p / 24) v b / leaving rate."""
-    config = MarketConfig.model_validate(
+    in_a_stay = 0.5 * 0.1 * 10.0  # visits
+    assert prospect_table(unmoved()) == pytest.approx(40.0 * 0.01 * in_a_stay, rel=0.02)
+
+
+def test_a_prospect_with_returns_worked_by_hand() -> None:
+    """Each visit is followed by another one with probability 1/3: half as many again."""
+    alone, returning = prospect_table(unmoved()), prospect_table(unmoved(return_probability=[1.0 / 3.0] * 5))
+    assert returning == pytest.approx(1.5 * alone, rel=1e-9)
+
+
+def test_a_prospect_with_rivals_worked_by_hand() -> None:
+    """Share of voice (a + A) / (a + A + Ac + o), a = .4, o = .1, no rival's ads: .8 to 14/15."""
+    alone, shared = prospect_table(unmoved()), prospect_table(unmoved(share_of_voice=True))
+    assert shared[:, 0] == pytest.approx(0.8 * alone[:, 0], rel=0.02)  # awareness only fades from there
+    assert (shared < 14.0 / 15.0 * alone).all()
+    assert (np.diff(shared, axis=1) > 0.0).all()
+
+
+def unmoved(return_probability: Any = (0.0,) * 5, share_of_voice: bool = False) -> MarketConfig:
+    """People who stay in their stage, visit at one rate, and buy with one probability at every visit."""
+    quiet = {name: {"rival_gain": 0.0} for name in CHANNELS}
+    return MarketConfig.model_validate(
         {
             "people": {"stay_days": 10.0, "visits_per_day": 0.5},
+            "channels": quiet,
+            "rivals": {"share_of_voice": share_of_voice, "standing": 0.4, "outside": 0.1},
+            "visits": {"return_probability": return_probability},
             "response": {"intent_per_visit": 0.0},
             "journey": {"forward_probability": 0.0, "backward_half_life_d": [1e6] * 4},
             "conversion": {
@@ -69,8 +97,6 @@ def test_a_prospect_worked_by_hand() -> None:
             },
         }
     )  # fmt: skip
-    in_a_stay = 0.5 * 0.1 * 10.0  # visits
-    assert prospect_table(config) == pytest.approx(40.0 * 0.01 * in_a_stay, rel=0.02)
 
 
 @given(STAGE, SHARE, SHARE, PROPENSITY)
@@ -81,21 +107,65 @@ def test_a_visit_is_worth_what_the_plain_market_says(
     assert ours == pytest.approx(PLAIN.of_visit(stage, awareness, intent, propensity), rel=1e-9)
 
 
-@given(STAGE, SHARE, SHARE, SHARE, PUSH, SHARE, PROPENSITY)
+@given(STAGE, SHARE, SHARE, SHARE, PUSH, SHARE, PROPENSITY, st.floats(1.0, 2.0))
 def test_an_ad_is_worth_what_the_plain_market_says(
-    stage: int, before: float, gain: float, intent: float, push: float, click: float, propensity: float
-) -> None:
+    stage: int, before: float, gain: float, intent: float, push: float, click: float, propensity: float,
+    often: float,
+) -> None:  # fmt: skip
     after = before + (1.0 - before) * gain
-    ours = expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, False)
-    theirs = PLAIN.of_ad(stage, before, after, intent, push, click, propensity)
+    ours = expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, often)
+    theirs = PLAIN.of_ad(stage, before, after, intent, push, click, propensity, often)
     assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
     assert ours >= -1e-9 or stage == 4 or click > 0.0
-    assert expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, True) == 0.0
+
+
+@given(STAGE, SHARE, SHARE, PROPENSITY, st.floats(0.0, 50.0), st.integers(0, 4))
+def test_the_visits_that_adstock_brings_are_worth_what_the_plain_market_says(
+    stage: int, awareness: float, intent: float, propensity: float, stock: float, channel: int
+) -> None:
+    ours = visits_brought(CONSTANTS, TABLE, stage, awareness, intent, propensity, stock, channel)
+    theirs = PLAIN.of_stock(stage, awareness, intent, propensity, stock, channel)
+    assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9)
+
+
+def test_the_visits_that_adstock_brings_are_the_area_between_two_fading_stocks() -> None:
+    """Summed hour by hour over the fading of both stocks: v g (h(E + 1) - h(E)), all of one half-life."""
+    config, channel, stock, stage = MarketConfig(), 3, 2.0, 1
+    hours = np.arange(0.05, 250.0 * 24.0, 0.1)
+    fading = 0.5 ** (hours / (24.0 * config.channels.video.adstock_half_life_d))
+    after, before = ((stock + more) * fading for more in (1.0, 0.0))
+    half, people = config.response.adstock_half, config.people
+    a_day = people.visits_per_day * config.conversion.visit_rate[stage] * config.response.adstock_visit
+    extra = a_day / 24.0 * 0.1 * (after / (half + after) - before / (half + before)).sum()
+    adds = value_of_visit(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0) - prospect(TABLE, stage, 0.3, 0.0)
+    ours = visits_brought(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0, stock, channel)
+    assert ours == pytest.approx(extra * adds, rel=1e-3)
+
+
+def test_an_ad_accrues_nothing_from_a_person_who_waits_for_an_order() -> None:
+    market = Market.born(full_world(conversion={"delay_means_h": [500.0] * 3, "delay_max_h": 700.0}), 3)
+    market.begin_episode()
+    play(market, 30)
+    waiting = market.population.hot["due_h"][: market.population.size] >= 0.0
+    assert 5 < waiting.sum() < len(waiting) - 50
+    accrued = [accrued_at(market, at) for at in range(len(waiting))]
+    assert all((worth == 0) == waits for worth, waits in zip(accrued, waiting, strict=True))
+
+
+def accrued_at(market: Market, at: int) -> int:
+    """What an ad accrues that a person sees now."""
+    point = market.checkpoint()
+    _, _, ledger = by_hand.touch(
+        market._constant_record, market._buffers.moments, market._table, market.population, at, 1, False,
+        market.hour, market._records,
+    )  # fmt: skip
+    market.rollback(point)
+    return int(ledger["accrued_micro"])
 
 
 @given(st.integers(3, 4), SHARE)
 def test_an_ad_that_does_nothing_is_worth_nothing(stage: int, awareness: float) -> None:
-    nothing = expected_lift(CONSTANTS, TABLE, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, False)
+    nothing = expected_lift(CONSTANTS, TABLE, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, 1.0)
     assert nothing == pytest.approx(0.0, abs=1e-12)
 
 

@@ -70,7 +70,9 @@ def test_wear_is_a_share_that_falls_with_every_ad(remembered: float, more: float
 
 def test_wear_reproduces_the_published_power_laws() -> None:
     assert wear(3.0, 0.43) == pytest.approx(0.551, abs=5e-4)  # Meta: 45 % fewer clicks at the 4th exposure
-    seen = [wear(n - 1.0, MarketConfig().response.fatigue_exponent) for n in (2, 3, 5)]
+    channels = MarketConfig().channels
+    assert wear(3.0, channels.social.fatigue_exponent) == wear(3.0, 0.43)
+    seen = [wear(n - 1.0, channels.display.fatigue_exponent) for n in (2, 3, 5)]
     assert seen == pytest.approx([0.847, 0.787, 0.729], rel=0.05)  # Criteo attribution, within user
 
 

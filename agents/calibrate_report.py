@@ -1,0 +1,31 @@
+"""The scorecard on a terminal: tables of what is held to what."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from agents.calibrate_page import HEADER, PARTS, TITLES, Json, cells, summary, table_of
+
+
+def card_table(card: Json, name: str) -> Table:
+    """The table of one of PARTS; what is not met stands out."""
+    count = card["counts"][name]
+    title = f"{TITLES[name]}: {count['met']} of {count['of']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in HEADER:
+        words = heading in ("what", "")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=heading != "what")
+    for row in table_of(card, name):
+        table.add_row(*cells(row), style=None if row["met"] else "bold red")
+    return table
+
+
+def show(card: Json, console: Console | None = None) -> None:
+    """Prints the tables that have rows, and the summary."""
+    console = console or Console()
+    for name in PARTS:
+        if table_of(card, name):
+            console.print(card_table(card, name))
+    console.print(summary(card), highlight=False)

@@ -1,0 +1,104 @@
+"""An ad is seen, ours or a rival's: what it does to the person, and what it leaves on record."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from gaelp_env.adstock import gained
+from gaelp_env.chance import SLOTS, uniforms
+from gaelp_env.constants import MAX_TOUCHES
+from gaelp_env.creatives import EVEN, creative_of, spaced
+from gaelp_env.ledger import MICRO
+from gaelp_env.population import CLICKED, REACHED, RING
+from gaelp_env.prospect import advance_probability, expected_lift, visits_brought
+from gaelp_env.response import click_probability, lift, wear
+from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_of
+
+
+@njit(nogil=True)
+def choose_creative(c, m, row, j):  # type: ignore[no-untyped-def]
+    """The creative that the user is about to see."""
+    if c.creatives == 1:
+        return 0
+    u = 0.0
+    if c.rotation == EVEN:
+        _a, _b, _c, u = uniforms(m.key, row.number, m.tick, SLOTS, j)
+    return creative_of(c.rotation, c.creatives, row.touches, row.fatigue, u)
+
+
+@njit(inline="always")
+def effect_left(c, row, rest, channel, creative, now_h):  # type: ignore[no-untyped-def]
+    """The share of an ad's effect that wear, quality and spacing leave, in [0, 1]."""
+    worn = row.fatigue[creative if c.fatigue_by_creative else 0]
+    left = wear(worn, c.fatigue_exponent[channel]) * c.quality[min(row.touches, MAX_TOUCHES - 1)]
+    left *= c.creative[creative]
+    if c.spacing_loss > 0.0 and row.touches > 0:
+        last = rest.ring_minute[(row.ring_head + RING - 1) % RING]
+        left *= spaced(max(0.0, now_h - last / 60.0), c.spacing_loss, c.spacing_h)
+    return left
+
+
+@njit(inline="always")
+def click_chance(c, m, row, channel, slot, left):  # type: ignore[no-untyped-def]
+    """The probability that the ad which the user sees is clicked."""
+    weight = m.click_weight * c.slot_click[channel, slot] * c.device_click[row.device]
+    base = click_probability(c.click_rate[channel, row.stage], left, weight)
+    return gained(base, c.adstock_click, row.adstock[channel], c.adstock_half, c.adstock_slope)
+
+
+@njit(nogil=True)
+def see_ad(c, m, table, row, channel, creative, moment_h, u_move, left, click, counts):  # type: ignore[no-untyped-def]
+    """An ad of ours is seen: its worth accrues, awareness rises, fatigue counts, the stage may move.
+
+    Args:
+      creative: which one.
+      left: share of its effect that is left, in [0, 1].
+      click: probability that it is clicked.
+    """
+    before = row.awareness
+    after = lift(before, c.awareness_gain[channel] * left)
+    push = c.forward_push[channel, min(row.stage, 2)]
+    if row.due_h < 0.0:  # a person who waits for an order decides no other
+        usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
+        propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual
+        often = frequency_weight(c, stock + 1.0)
+        worth = expected_lift(c, table, row.stage, before, after, row.intent, push, click, propensity, often)
+        if c.adstock_visit > 0.0:
+            worth += visits_brought(c, table, row.stage, after, row.intent, propensity, stock, channel)
+        counts.accrued_micro += int(math.floor(worth * MICRO + 0.5))
+    row.awareness = after
+    row.fatigue[creative if c.fatigue_by_creative else 0] += np.float32(1.0)
+    row.adstock[channel] += np.float32(1.0)
+    row.touches += 1
+    row.flags |= REACHED
+    if u_move < advance_probability(c, row.stage, after, row.intent, push):
+        enter(c, m.key, row, row.stage + 1, moment_h)
+
+
+@njit(inline="always")
+def note_touch(row, rest, channel, moment_h, clicked):  # type: ignore[no-untyped-def]
+    """Writes a touch into the user's ring of last touches, and a click into the user's record."""
+    head = row.ring_head
+    rest.ring_minute[head] = int(moment_h * 60.0)
+    rest.ring_channel[head] = channel
+    rest.ring_clicked[head] = clicked
+    row.ring_head = (head + 1) % RING
+    if clicked:
+        row.clicks = counted(row.clicks)
+        row.last_click_h = moment_h
+        row.last_click_channel = channel
+        row.flags |= CLICKED
+
+
+@njit(inline="always")
+def see_rival(c, row, channel, u_view, counts):  # type: ignore[no-untyped-def]
+    """A rival has the slot: if it is seen, the user's awareness of rivals rises, as ours would.
+
+    On a channel where rivals' ads gain nothing they are not looked at, nor counted.
+    """
+    if u_view < c.view_rate[channel] and c.rival_gain[channel] > 0.0:
+        row.rival_awareness = lift(row.rival_awareness, c.rival_gain[channel])
+        counts.rival_views[channel] += 1

@@ -1,0 +1,190 @@
+"""Keeping a person up to date: clocks run, scores fade, sessions begin, running sums follow."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from gaelp_env.adstock import hill
+from gaelp_env.chance import CLOCK, uniforms
+from gaelp_env.devices import device_after, how_many
+from gaelp_env.journey import NEVER_H, stage_below, waiting_time
+from gaelp_env.ledger import SCORE_UNIT, K
+from gaelp_env.population import (
+    BOUGHT,
+    CLICKED,
+    COUNT_MOST,
+    CREATIVES,
+    EMPTY_MINUTE,
+    KNOWN,
+    NEVER_S,
+    REACHED,
+    RING,
+)
+from gaelp_env.response import kept
+from gaelp_env.sessions import journey_is_over
+from gaelp_env.voice import share_of_voice
+
+NEW_USER, REACHED_USER, KNOWN_USER, BUYER = 0, 1, 2, 3
+"""Audiences by number, in the order of ledger.AUDIENCES."""
+
+
+@njit(inline="always")
+def stage_clock(key, number, tick_h, entered_h, stage, half_life_h):  # type: ignore[no-untyped-def]
+    """When a stage entered at `entered_h` falls back: its draw is addressed by that moment."""
+    if half_life_h >= NEVER_H:
+        return NEVER_H
+    tick = int(entered_h / tick_h)
+    second = int((entered_h - tick * tick_h) * 3600.0)
+    a, _b, _c, _d = uniforms(key, number, tick, CLOCK, 8 * second + stage)
+    return entered_h + waiting_time(a, half_life_h)
+
+
+@njit(nogil=True)
+def enter(c, key, row, stage, moment_h):  # type: ignore[no-untyped-def]
+    """Puts a user into a stage and starts its clock."""
+    row.stage = stage
+    row.stage_until_h = stage_clock(key, row.number, c.tick_h, moment_h, stage, c.back_half_life_h[stage])
+
+
+@njit(inline="always")
+def let_clock_run(c, m, row, moment_h):  # type: ignore[no-untyped-def]
+    """Lets the stage fall back as often as its clocks have rung by `moment_h`."""
+    while row.stage_until_h <= moment_h:
+        enter(c, m.key, row, stage_below(row.stage), row.stage_until_h)
+
+
+@njit(inline="always")
+def bring_up_to_date(c, m, row, moment_h):  # type: ignore[no-untyped-def]
+    """Lets the scores fade to `moment_h` and counts the user as met in the open episode.
+
+    Returns: 1 if it is the first meeting in this episode.
+    """
+    elapsed = moment_h - row.seen_h
+    if row.awareness > 0.0 or row.rival_awareness > 0.0:  # no exponential for scores never raised
+        left = kept(elapsed, c.awareness_half_life_h)
+        row.awareness *= left
+        row.rival_awareness *= left
+    if row.intent > 0.0:
+        row.intent *= kept(elapsed, c.intent_half_life_h)
+    if row.touches > 0:
+        left = kept(elapsed, c.fatigue_half_life_h)
+        for k in range(CREATIVES):
+            row.fatigue[k] *= left
+        for k in range(K):
+            if row.adstock[k] > 0.0:
+                row.adstock[k] *= kept(elapsed, c.adstock_half_life_h[k])
+    row.seen_h = moment_h
+    if row.last_episode != m.episode:
+        row.last_episode = m.episode
+        row.episodes += 1
+        return 1
+    return 0
+
+
+@njit(inline="always")
+def stock_of(row):  # type: ignore[no-untyped-def]
+    """The adstock of all channels together, as of `seen_h`."""
+    total = 0.0
+    for k in range(K):
+        total += row.adstock[k]
+    return total
+
+
+@njit(inline="always")
+def stock_at(c, row, moment_h):  # type: ignore[no-untyped-def]
+    """The same at a later moment, the user left as they are."""
+    total = 0.0
+    if row.touches > 0:
+        elapsed = moment_h - row.seen_h
+        for k in range(K):
+            if row.adstock[k] > 0.0:
+                total += row.adstock[k] * kept(elapsed, c.adstock_half_life_h[k])
+    return total
+
+
+@njit(inline="always")
+def fatigue_of(row):  # type: ignore[no-untyped-def]
+    """The remembered count of our ads over all creatives, as of `seen_h`."""
+    total = 0.0
+    for k in range(CREATIVES):
+        total += row.fatigue[k]
+    return total
+
+
+@njit(inline="always")
+def voice_of(c, awareness, rival_awareness):  # type: ignore[no-untyped-def]
+    """Our share of voice with a user, or 1 where a market does not share orders."""
+    if not c.share_of_voice:
+        return 1.0
+    return share_of_voice(awareness, rival_awareness, c.standing, c.outside, c.power)
+
+
+@njit(inline="always")
+def frequency_weight(c, stock):  # type: ignore[no-untyped-def]
+    """What many recent ads add to the buy rate: 1 + g h(E), S-shaped in the adstock of all channels."""
+    if c.frequency_gain == 0.0:
+        return 1.0
+    return 1.0 + c.frequency_gain * hill(stock, c.frequency_half, c.frequency_slope)
+
+
+@njit(inline="always")
+def audience_of(row):  # type: ignore[no-untyped-def]
+    """The audience that an advertiser can tell a user to be in; the furthest applies."""
+    if row.conversions > 0:
+        return BUYER
+    if row.flags & KNOWN:
+        return KNOWN_USER
+    return REACHED_USER if row.flags & REACHED else NEW_USER
+
+
+@njit(inline="always")
+def counted(count):  # type: ignore[no-untyped-def]
+    """One more, in two bytes: the largest value stays."""
+    return min(count + 1, COUNT_MOST)
+
+
+@njit(inline="always")
+def last_active_h(row, rest):  # type: ignore[no-untyped-def]
+    """The last touch or visit, hours; -1 if there was none. Touches are kept to the minute."""
+    last = -1.0
+    if row.visit_s != NEVER_S:
+        last = row.visit_s / 3600.0
+    if row.touches > 0:
+        minute = rest.ring_minute[(row.ring_head + RING - 1) % RING]
+        if minute != EMPTY_MINUTE:
+            last = max(last, minute / 60.0)
+    return last
+
+
+@njit(nogil=True)
+def begin_session(c, row, rest, moment_h, u_device, counts):  # type: ignore[no-untyped-def]
+    """A touch or a visit: the device may change, and a journey that has closed gives way to a new one.
+
+    The journey id closes after `inactivity_h` without a session or with an order; the person stays.
+    """
+    row.device = device_after(row.device, u_device, c.device_redraw, c.devices_up_to[0], c.devices_up_to[1])
+    if row.devices != 0 and journey_is_over(moment_h - last_active_h(row, rest), c.inactivity_h):
+        row.devices = 0
+    if row.devices == 0:
+        row.journeys = counted(row.journeys)
+        counts.journeys += 1
+    row.devices |= 1 << row.device
+
+
+@njit(inline="always")
+def devices_used(row):  # type: ignore[no-untyped-def]
+    """How many devices the open journey has been on so far."""
+    return how_many(row.devices)
+
+
+@njit(inline="always")
+def tally(row, sign, sums):  # type: ignore[no-untyped-def]
+    """Adds (sign 1) or takes away (-1) a user's part in the running sums over the population."""
+    sums.stage_count[row.stage] += sign
+    sums.awareness_sum += sign * int(row.awareness * SCORE_UNIT + 0.5)
+    remembered = fatigue_of(row)
+    sums.fatigue_sum += sign * int(remembered / (1.0 + remembered) * SCORE_UNIT + 0.5)
+    sums.intent_sum += sign * int(row.intent * SCORE_UNIT + 0.5)
+    sums.reached += sign * ((row.flags & REACHED) != 0)
+    sums.clicked += sign * ((row.flags & CLICKED) != 0)
+    sums.bought += sign * ((row.flags & BOUGHT) != 0)
