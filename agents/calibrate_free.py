@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gaelp_env.config import MarketConfig
-from gaelp_env.config_load import load_config
+from gaelp_env.config_load import differences, load_config
 from gaelp_env.config_words import entries
 
 
@@ -18,11 +18,13 @@ class Free:
 
     Attributes:
       name: dotted key, with the place in a list where it is one: conversion.buy_rate.1.
+      start: where the published fit begins; set by hand.
       low, high: bounds, inside the range of the configuration; both > 0 on a log scale.
       log: whether steps are shares of the constant.
     """
 
     name: str
+    start: float
     low: float
     high: float
     log: bool = True
@@ -47,6 +49,29 @@ class Free:
         return min(self.high, max(self.low, float(f"{value:.6g}")))
 
 
+FREE = (
+    Free("people.media_per_day", 9.0, 4.0, 20.0),
+    Free("channels.display.click_rate.0", 0.00147, 0.0005, 0.005),
+    Free("response.adstock_visit", 0.4, 0.1, 2.0),
+    Free("rivals.standing", 3.0, 0.5, 20.0),
+    Free("journey.visit_push.0", 7.45, 6.0, 9.0, log=False),
+    Free("journey.visit_push.1", 9.15, 7.5, 11.5, log=False),
+    Free("visits.return_probability.0", 0.025, 0.008, 0.08),
+    Free("visits.return_probability.1", 0.53, 0.3, 0.8),
+    Free("visits.return_probability.2", 0.82, 0.5, 0.93),
+    Free("visits.return_probability.3", 0.90, 0.6, 0.945),
+    Free("visits.return_buyer", 0.5, 0.25, 0.9),
+    Free("visits.same_day_share", 0.5, 0.2, 0.8, log=False),
+    Free("visits.gap_days", 8.0, 4.0, 16.0),
+    Free("conversion.visit_rate.0", 0.001, 0.0003, 0.003),
+    Free("conversion.buy_rate.0", 0.0024, 0.0008, 0.008),
+    Free("conversion.buy_rate.1", 0.042, 0.014, 0.12),
+    Free("conversion.buy_rate.2", 0.068, 0.02, 0.2),
+    Free("conversion.buy_rate.3", 0.08, 0.025, 0.25),
+)
+"""Constants that a fit moves. Their bounds are a third to three times the start, where that makes sense."""
+
+
 def value_of(config: MarketConfig, name: str) -> float:
     """The value of a constant by its dotted name. Raises KeyError if there is none."""
     key, place = _split(name)
@@ -58,8 +83,6 @@ def value_of(config: MarketConfig, name: str) -> float:
 
 def with_constants(config: MarketConfig, values: Mapping[str, float]) -> MarketConfig:
     """A configuration with other values of some constants, checked like any other."""
-    from gaelp_env.config_load import differences
-
     changed: dict[str, Any] = {key: pair[0] for key, pair in differences(config).items()}
     for name, value in values.items():
         key, place = _split(name)

@@ -22,7 +22,7 @@ ABSENT = "the real data are not here; see the README of the project's data"
 
 
 def draw(card: Json, path: Path, data: Path | None) -> None:
-    """Draws hours, prices, click rate by exposure, delays, returns by week and touches to a PNG.
+    """Draws hours, prices, click rate by exposure, delays, returns by week and paths to a PNG.
 
     Args:
       card: of `calibrate_page.scorecard`.
@@ -96,8 +96,8 @@ def _weeks(axes: Axes, curves: Json, data: Path | None) -> None:
 
 
 def _path(axes: Axes, curves: Json, data: Path | None) -> None:
-    axes.set_title("Touches of a converting path", loc="left", color=INK)
-    axes.set(xlabel="at most so many touches", ylabel="share of orders", ylim=(0.0, 1.05))
+    axes.set_title("Sessions of a converting path", loc="left", color=INK)
+    axes.set(xlabel="at most so many sessions", ylabel="share of orders", ylim=(0.0, 1.05))
     real = None if data is None else real_paths(data, LONGEST_PATH)
     if real is None:
         places = (1, 3, 5, 10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -29,3 +32,20 @@ def show(card: Json, console: Console | None = None) -> None:
         if table_of(card, name):
             console.print(card_table(card, name))
     console.print(summary(card), highlight=False)
+
+
+@contextmanager
+def progress(
+    what: str, total: float | None
+) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
+    """A progress bar on stderr; gives (go on by a part of the total, say how far it is).
+
+    Args:
+      total: None where nobody knows how long it takes.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda part: bar.advance(task, part), lambda words: bar.update(task, description=words)

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["emergent", "echo"]
-Unit = Literal[
-    "share", "ratio", "1", "touches", "channels", "impressions", "sessions", "currency", "distance"
-]
+Unit = Literal["share", "ratio", "1", "channels", "impressions", "sessions", "currency", "distance"]
 
 LIMITS: dict[str, tuple[float, float]] = {
     "share": (0.0, 1.0),
     "ratio": (0.0, 100.0),
     "1": (-100.0, 100.0),
-    "touches": (0.0, 1e6),
     "channels": (0.0, 100.0),
     "impressions": (0.0, 1e6),
     "sessions": (0.0, 1e6),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 from typer.main import get_command
 
+from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 
@@ -144,6 +145,7 @@ def bench(
 
 
 app.command()(check)
+app.command()(calibrate)
 
 
 @app.command()

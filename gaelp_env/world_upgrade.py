@@ -237,7 +237,7 @@ def users_to_first(new: NDArray[Any]) -> NDArray[Any]:
         old[name] = new[name]
     for name in ("order_minute", "order_paid"):
         old[name][:, 0] = new[name][:, 0]
-    old["pad"][:, 0], old["pad"][:, 1] = _FILLED, 0
+    old["pad"][:, 0], old["pad"][:, 1] = _FILLED, new["source"]
     old["order_minute"][:, 1] = new["visit_s"]
     old["order_minute"][:, 2] = new["journeys"] + (new["devices"].astype(np.uint32) << 16)
     return old

@@ -12,6 +12,7 @@ from numba import njit
 
 from gaelp_env.auction import (
     FIRST,
+    GSP,
     OWNED,
     RULES,
     SECOND,
@@ -22,10 +23,11 @@ from gaelp_env.auction import (
     quantile_of,
     wins,
 )  # fmt: skip
+from gaelp_env.bidding import LOST, buy_slot
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
-from gaelp_env.encounters import buy_slot
 from gaelp_env.ledger import MOMENT
+from gaelp_env.rivalry import drawn_tables
 
 UNIT = st.floats(1e-6, 1.0 - 1e-6)
 CPM = st.floats(0.01, 1000.0)
@@ -108,7 +110,7 @@ def test_payments_and_their_micro_units_worked_by_hand() -> None:
     assert micro(2.5) == 2500
     assert micro(0.0004) == 0
     assert micro(0.0005) == 1
-    assert RULES == {"second": SECOND, "first": FIRST, "owned": OWNED}
+    assert RULES == {"second": SECOND, "first": FIRST, "gsp": GSP, "owned": OWNED}
 
 
 @given(st.floats(-3.0, 3.0), UNIT, st.floats(0.0, 2.0), st.floats(0.1, 1000.0))
@@ -131,18 +133,24 @@ def test_pressure_has_the_long_run_spread_and_memory_that_it_claims() -> None:
 
 
 @njit
-def costs_of(constants, moment, channel, users):  # type: ignore[no-untyped-def]
+def costs_of(constants, moment, tables, channel, users):  # type: ignore[no-untyped-def]
     """Micro-units paid by slot, -1 where the auction is lost."""
     out = np.empty(users, np.int64)
     for user in range(users):
-        out[user], _ = buy_slot(constants[0], moment[0], channel, user, 0, 0.0)
+        slot, cpm, _view, _bound = buy_slot(constants[0], moment[0], tables, channel, 0, user, 0)
+        out[user] = -1 if slot == LOST else micro(cpm)
     return out
 
 
 def auctions(bid: float, *, floor_share: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """What the market's own draws make of a bid: CPM paid (nan: lost), second price and first price."""
+    channels = {name: part.model_dump() for name, part in MarketConfig().channels}
+    channels["search"]["rule"] = "second"
     config = MarketConfig.model_validate(
-        {"prices": {"log_sd": LOG_SD, "floor_share": floor_share, "floor_log_sd": 1.0}}
+        {
+            "channels": channels,
+            "prices": {"log_sd": LOG_SD, "floor_share": floor_share, "floor_log_sd": 1.0},
+        }
     )
     constants, moment = as_record(constants_of(config)), np.zeros(1, MOMENT)
     moment["key"], moment["tick"] = 99, 5
@@ -152,7 +160,7 @@ def auctions(bid: float, *, floor_share: float = 0.0) -> tuple[np.ndarray, np.nd
     rules = constants["rule"][0].tolist()
     paid = []
     for rule in (SECOND, FIRST):
-        micros = costs_of(constants, moment, rules.index(rule), SLOTS)
+        micros = costs_of(constants, moment, drawn_tables(config), rules.index(rule), SLOTS)
         paid.append(np.where(micros >= 0, micros / 1000.0, np.nan))
     return paid[0], paid[1]
 

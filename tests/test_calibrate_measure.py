@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from agents.calibrate_logs import DISPLAY, SEEN, Played, expected_orderers, running, starts
 from agents.calibrate_measure import curves, moments
-from agents.calibrate_measure_ads import carry_over, click_by_exposure, impressions, twin_moments
+from agents.calibrate_measure_ads import (
+    carry_over,
+    click_by_exposure,
+    impressions,
+    quartiles,
+    twin_moments,
+)
 from agents.calibrate_measure_paths import hour_shares, paths, weekday_shares
 from agents.calibrate_measure_site import site_moments, weekly_active
 from gaelp_env.ledger import CONVERSION, LEDGER, VISIT
@@ -63,13 +69,12 @@ def played(
 def test_orders_sessions_and_users() -> None:
     # User 1 decides at its second visit; what it might have ordered later says nothing of its first order.
     found = site_moments(played(visits(
-        visit(1, 0.1, 0.1), visit(1, 1.1, 0.2, depth=4, devices=2), visit(1, 2.1, 0.5, devices=2),
+        visit(1, 0.1, 0.1), visit(1, 1.1, 0.2, depth=4), visit(1, 2.1, 0.5),
         visit(2, 0.2, 0.1),
     )))  # fmt: skip
     assert found["orders_per_session"] == pytest.approx(0.9 / 4)
     assert found["sessions_per_user"] == 2.0
     assert found["buyers_per_user"] == pytest.approx((0.1 + 0.2 + 0.1) / 2)
-    assert found["cross_device_orders"] == pytest.approx(0.7 / 0.9)
 
 
 def test_buyers_of_new_and_of_returning_weeks() -> None:
@@ -134,11 +139,17 @@ def test_ads_a_user_within_the_campaign() -> None:
     found = impressions(played(ads=seen(*rows)))  # users 1 and 2 with 3 and 1; e-mail and later ads are not
     assert found["impressions_mean"] == 2.0
     assert found["impressions_sd"] == 1.0
+    # Half of the users lie evenly between 1/2 and 3/2, the others between 5/2 and 7/2.
     assert (found["impressions_q25"], found["impressions_median"], found["impressions_q75"]) == (
+        1.0,
         1.5,
-        2.0,
-        2.5,
+        3.0,
     )
+
+
+def test_quartiles_of_whole_numbers_move_without_steps() -> None:
+    assert quartiles(np.array([4] * 4)) == pytest.approx((3.75, 4.0, 4.25))
+    assert quartiles(np.array([1, 2, 3, 4])) == pytest.approx((1.5, 2.5, 3.5))
 
 
 def test_prices_are_in_medians() -> None:
@@ -191,29 +202,26 @@ def test_delays_of_orders_whose_month_is_over_and_their_value() -> None:
     assert found["order_value"] == 25.0
 
 
-def test_paths_count_ads_and_unasked_visits_and_a_click_once() -> None:
+def test_paths_count_sessions_and_no_ads_that_were_merely_seen() -> None:
     log = played(
         visits(
-            visit(1, 2.0, source=4, channel=DISPLAY, buy=0.1),  # by the ad of the same moment
+            visit(1, 2.0, source=4, channel=DISPLAY, buy=0.1, device=1),  # by a click
             visit(1, 3.0, source=1, buy=0.3, depth=4),
-            visit(1, 4.0, source=1, buy=0.2, journey=1),  # a new journey, with the ad of day 3.5 in it
-            visit(2, 50.0, buy=0.4),  # 20 quiet days after the ad: another journey
+            visit(1, 4.0, source=1, buy=0.2, journey=1),  # after the order: a new journey
+            visit(2, 20.0, buy=0.1), visit(2, 34.0, buy=0.1), visit(2, 48.5, buy=0.2),  # 14 days, 14.5 days
         ),
-        seen((1, 1.0, 1), (1, 2.0, DISPLAY), (1, 3.5, 0), (2, 30.0, 1), (3, 1.0, 1)),
-    )
-    touches, channels, weight = paths(log)
-    assert touches.tolist() == [2, 3, 2, 1]
-    assert channels.tolist() == [2, 3, 2, 1]
+        seen((1, 1.0, 1), (1, 2.0, DISPLAY), (1, 3.5, 0), (2, 40.0, 1), (3, 1.0, 1)),
+    )  # fmt: skip
+    sessions, channels, devices, weight = paths(log)
+    assert sessions.tolist() == [1, 2, 1, 1, 2, 1]
+    assert channels.tolist() == [1, 2, 1, 1, 1, 1]
+    assert devices.tolist() == [1, 2, 1, 1, 1, 1]
     found = moments(log)
     assert weight.sum() == pytest.approx(1.0)
-    assert found["path_mean"] == pytest.approx(0.1 * 2 + 0.3 * 3 + 0.2 * 2 + 0.4 * 1, rel=1e-5)
-    assert found["path_at_most_1"] == pytest.approx(0.4, rel=1e-5)
+    assert found["path_mean"] == pytest.approx(0.4 * 2 + 0.6, rel=1e-5)
+    assert found["path_at_most_1"] == pytest.approx(0.6, rel=1e-5)
     assert found["path_at_most_3"] == pytest.approx(1.0)
-
-
-def test_a_paid_visit_whose_ad_is_not_in_the_log_is_still_a_touch() -> None:
-    touches, channels, _ = paths(played(visits(visit(1, 1.0, source=4, channel=0, buy=0.5))))
-    assert (touches[0], channels[0]) == (1, 1)
+    assert found["cross_device_orders"] == pytest.approx(0.3, rel=1e-5)
 
 
 def test_the_twin_compares_the_same_people() -> None:
@@ -257,6 +265,7 @@ def test_running_sums_begin_anew_in_each_group(rows: list[tuple[int, int]]) -> N
     assert running(values, starts(keys)).tolist() == plain
 
 
+Rows = list[tuple[int, float, float, bool]]
 LOGS = st.lists(
     st.tuples(st.integers(1, 5), st.floats(0.0, 80.0), st.floats(0.0, 1.0), st.booleans()),
     min_size=1,
@@ -275,10 +284,12 @@ def test_the_order_of_a_log_does_not_matter(rows: list[tuple[int, float, float, 
 
 
 @given(LOGS)
-def test_shares_are_shares_and_paths_are_at_least_a_touch(rows: list[tuple[int, float, float, bool]]) -> None:
+def test_shares_are_shares_and_paths_are_at_least_a_session(
+    rows: list[tuple[int, float, float, bool]],
+) -> None:
     log = played(visits(*(visit(n, at, buy, depth=4 * decided) for n, at, buy, decided in rows)))
-    touches, channels, _ = paths(log)
-    assert (touches >= 1).all() and (channels <= touches).all() and (channels >= 1).all()
+    sessions, channels, devices, _ = paths(log)
+    assert (sessions >= channels).all() and (channels >= 1).all() and (devices >= 1).all()
     found = site_moments(log)
     for name in ("orders_per_session", "return14_buyer", "return14_nonbuyer", "funnel_order", "source_paid"):
         assert math.isnan(found[name]) or 0.0 <= found[name] <= 1.0

@@ -7,6 +7,7 @@ import math
 import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def test_checkers_find_nothing_to_say_about_a_reader(tmp_path: Path) -> None:
 
 def test_every_id_makes_an_env() -> None:
     for name in IDS:
-        env = gym.make(f"gaelp_env:{name}")
+        older = name.endswith("-v0")
+        with pytest.warns(DeprecationWarning, match="out of date") if older else nullcontext():
+            env = gym.make(f"gaelp_env:{name}")
         observation, _ = env.reset(seed=1)
         assert observation in env.observation_space
         env.close()
@@ -162,11 +165,18 @@ def test_the_figures_of_an_episode_add_up() -> None:
     assert [tick["tick"] for tick in told] == list(range(12))
 
 
+def score(told: dict[str, Any], target_cpa: float) -> float:
+    """AuctionNet's score of the episode so far."""
+    orders, spend = told["episode_attributed"], told["episode_spend"]
+    return orders * min(1.0, (target_cpa * orders / spend) ** 2) if spend else float(orders)
+
+
 @pytest.mark.parametrize("reward", REWARDS)
 def test_the_reward_is_what_its_name_says(reward: str) -> None:
     config = {"people.users": 300, "people.media_per_day": 40.0}
     env = AdMarketEnv(config=config, reward=reward)
     env.reset(seed=1)
+    score_before = 0.0
     for _ in range(8):
         _, got, *_, told = env.step(np.full(5, 0.4))
         expected = {
@@ -174,8 +184,11 @@ def test_the_reward_is_what_its_name_says(reward: str) -> None:
             "accrued_profit": told["accrued"] - told["spend"],
             "attributed_profit": told["attributed_margin"] - told["spend"],
             "conversions": told["conversions"],
+            "cpa_score": score(told, env.world.playing().config.goals.target_cpa) - score_before,
+            "roas_score": got,  # tests/test_reward.py sums it up by hand
         }
         assert got == pytest.approx(expected[reward])
+        score_before = score(told, env.world.playing().config.goals.target_cpa)
     assert sum(told[f"bid_{name}"] for name in CHANNELS) > 0
 
 

@@ -18,7 +18,7 @@ from tests.house import OURS, ROOT, Import, imports_of, kept_files, module_of, s
 
 LONGEST = 400
 Rule = Callable[[Path], list[str]]
-HEAVY = ("torch", "stable_baselines3", "google", "ray", "matplotlib", "tensorboard")
+HEAVY = ("torch", "stable_baselines3", "google", "ray", "matplotlib", "tensorboard", "scipy")
 
 # What a world may see of the stores: open_store, the contract, and where sub-worlds live.
 STORE_DOORS = ("storage", "storage.base", "storage.siblings")
@@ -26,35 +26,47 @@ STORE_DOORS = ("storage", "storage.base", "storage.siblings")
 # The rooms of gaelp_env, from the ground up. A row says which of its siblings a module may import.
 # A family `config_*` stands for every module whose name begins so.
 LAYOUT = ("config", "published", "population", "chance", "ledger")
-TOPICS = ("arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation")
+TOPICS = (
+    "arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation",
+    "adstock", "voice", "devices", "sessions", "funnel", "creatives", "slots", "caps", "pacing", "prices",
+    "rivals",
+)  # fmt: skip
 WHOLES = ("constants", "births", "prospect", "encounters")
+PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep")
 ROOMS: dict[str, tuple[str, ...]] = {
     "published": (),
     "chance": (),
     "prefetch": (),
     "histories": (),
-    "config": ("published",),
+    "special_cases": (),
+    "sections*": ("published", "sections*"),
+    "config": ("published", "sections*"),
     "ledger": ("config",),
     "population": ("config", "chance", "histories"),
     **dict.fromkeys(TOPICS, LAYOUT),
+    "rivals": (*LAYOUT, "prices"),
     "observation": (*LAYOUT, "constants"),
     "constants": (*LAYOUT, *TOPICS),
     "births": (*LAYOUT, *TOPICS, "constants"),
     "prospect": (*LAYOUT, *TOPICS, "constants"),
-    "encounters": (*LAYOUT, *TOPICS, "constants", "births", "prospect", "prefetch"),
+    "rivalry": (*LAYOUT, *TOPICS, "constants"),
+    "upkeep": (*LAYOUT, *TOPICS),
+    "bidding": (*LAYOUT, *TOPICS),
+    "exposure": (*PERSON, "prospect"),
+    "visiting": (*PERSON, "prospect"),
+    "encounters": (*PERSON, "bidding", "exposure", "visiting", "prefetch"),
     "buffers": ("ledger",),
     "tick": ("population",),
-    "closing": ("ledger",),
+    "closing": ("config", "ledger", "constants", "pacing"),
     "opening": (*LAYOUT, *TOPICS, "constants"),
-    "by_hand": (*LAYOUT, *TOPICS, "constants", "encounters"),
-    "market": (*LAYOUT, *TOPICS, *WHOLES, "buffers", "tick", "opening", "closing", "by_hand"),
+    "by_hand": (*PERSON, "exposure", "visiting", "encounters"),
+    "market": (*LAYOUT, *TOPICS, *WHOLES, "buffers", "tick", "opening", "closing", "by_hand", "rivalry"),
     "config_*": ("config", "published", "config_*", "constants"),
     "actions": ("config", "constants"),
     "_cache": (),
     "world*": (*LAYOUT, *TOPICS, *WHOLES, "market", "actions", "config_*", "world*"),
     "render*": (*LAYOUT, *TOPICS, *WHOLES, "market", "actions", "world*", "render*"),
     "wrappers": ("config", "actions"),
-    "special_cases": (),
     "registration": ("special_cases",),
     "env": ("*",),
     "vector": ("*",),

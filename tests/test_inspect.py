@@ -313,6 +313,6 @@ class TestCommand:
     def test_records_of_another_format_are_refused(
         self, played: Played, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("agents.inspect.SCHEMA", 99)
-        with pytest.raises(NotAStore, match="record format 1, and this release of gaelp reads format 99"):
+        monkeypatch.setattr("gaelp_env.world_upgrade.SCHEMA", 1)
+        with pytest.raises(NotAStore, match="record format 2"):
             inspect_world(played.url)

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.ledger import LEDGER, MOMENT, RECORD, SCORE_UNIT
+from gaelp_env.ledger import LEDGER, MOMENT, RECORD, SCORE_UNIT, A
 from gaelp_env.market import Market
 from gaelp_env.observation import OBSERVE, names, observe_market, space
 from gaelp_env.opening import open_tick
 from gaelp_env.population import STAGES
+from gaelp_env.rivalry import drawn_tables
 
 CONFIG = MarketConfig.model_validate({"people": {"users": 300, "media_per_day": 30.0}})
 
@@ -119,8 +120,8 @@ def test_price_guidance_is_on_the_scale_of_the_action(channel: str) -> None:
     part = getattr(CONFIG.channels, channel)
     bid = np.where(np.array(CHANNELS) == channel, part.reference_cpm * part.max_multiple**guidance, 0.0)
     moment = np.zeros(1, MOMENT)
-    open_tick(moment, market.record, CONFIG, bid)
-    assert moment["beats_rivals"][0, CHANNELS.index(channel)] == pytest.approx(0.5, abs=1e-6)
+    open_tick(moment, market.record, CONFIG, np.outer(bid, np.ones(A)), drawn_tables(CONFIG))
+    assert moment["beats_rivals"][0, CHANNELS.index(channel)] == pytest.approx(np.full(A, 0.5), abs=1e-6)
 
 
 @given(st.binary(min_size=RECORD.itemsize, max_size=RECORD.itemsize))

@@ -238,7 +238,9 @@ def test_a_configuration_of_the_present_format_is_left_alone() -> None:
 def test_another_configuration_is_refused_by_key(url: str) -> None:
     own = config_of(snapshot_of(url).birth, None, url)
     World.open(url, config=own).reset()
-    with pytest.raises(ConfigError, match=r"another configuration: .*clock\.episode_ticks is 12 there and 24 here"):
+    with pytest.raises(
+        ConfigError, match=r"another configuration: .*clock\.episode_ticks is 12 there and 24 here"
+    ):
         World.open(url, config=load_config("tiny_v0")).reset()
 
 
