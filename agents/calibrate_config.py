@@ -30,8 +30,8 @@ def config_text(config: MarketConfig, card: dict[str, Any], free: Sequence[str])
     lines = [
         FIRST_LINE,
         f"# Fitted on {fitted['date']} by `{card['command']}`: in {fitted['evaluations']} runs of the market",
-        f"# the distance (mean squared miss in tolerances) fell from {before:.3g} to {after:.3g}; in the run of the",
-        f"# scorecard it is {card['distance']:.3g}. {summary(card)}",
+        f"# the distance (mean squared miss in tolerances) fell from {before:.3g} to {after:.3g};",
+        f"# in the run of the scorecard it is {card['distance']:.3g}. {summary(card)}",
         "# Constants that the fit moved: " + ", ".join(free) + ".",
     ]
     above: list[str] = []

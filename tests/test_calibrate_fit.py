@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
@@ -89,7 +90,7 @@ def test_a_free_constant_starts_inside_bounds_that_a_configuration_accepts(one: 
 
 
 def test_the_corners_of_the_cube_are_the_bounds() -> None:
-    config = moved(MarketConfig(), (RATE, GAP), [0.0, 1.0])
+    config = moved(MarketConfig(), (RATE, GAP), np.array([0.0, 1.0]))
     assert (value_of(config, RATE.name), value_of(config, GAP.name)) == (0.002, 20.0)
 
 
