@@ -56,6 +56,8 @@ AIMS = (
         6e6, True),
     Aim("opportunities_1m", "1,000,000 users, default traffic, one core: at least 6 M opportunities/s",
         6e6, True),
+    Aim("full_over_first_1m", "one of the full model costs at most 2 × one of the first (v0), 1m users",
+        2.0, False),
     Aim("growth_dense", "an opportunity at 1,000,000 users costs at most 2 × one at 10,000", 2.0, False),
     Aim("memory_bytes", "at most 200 bytes a user: the record, the sweep's columns, the mark of change",
         200.0, False),

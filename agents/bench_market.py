@@ -19,7 +19,7 @@ from agents.bench_measure import Effort, Figure, Timed, Work, in_turn, spelled
 from agents.bench_numpy import NumpyMarket
 from gaelp_env.arrivals import sweep
 from gaelp_env.config import MarketConfig
-from gaelp_env.config_load import load_config
+from gaelp_env.config_load import differences, load_config
 from gaelp_env.constants import season_of
 from gaelp_env.market import Market
 
@@ -46,6 +46,7 @@ class Played:
     opportunities: int
     candidates: int
     copied_bytes: int
+    first_opportunities: int
     timed: dict[str, Timed] = field(default_factory=dict)
 
     @property
@@ -53,10 +54,22 @@ class Played:
         """Nanoseconds an opportunity, by repetition, all of the tick included."""
         return self.timed["tick"].scaled(1e9 / self.opportunities)
 
+    @property
+    def first_ns(self) -> tuple[float, ...]:
+        """The same for the first release's model."""
+        return self.timed["first"].scaled(1e9 / self.first_opportunities)
 
-def market_of(users: int, media_per_day: float = 0.0) -> tuple[Market, NDArray[np.float64]]:
-    """A newborn market whose budget never ends, and the bids that are each channel's reference."""
+
+def market_of(
+    users: int, media_per_day: float = 0.0, *, first: bool = False
+) -> tuple[Market, NDArray[np.float64]]:
+    """A newborn market whose budget never ends, and the bids that are each channel's reference.
+
+    `first` gives the first release's model (preset v0) instead of the full one.
+    """
     wanted: dict[str, Any] = {"people.users": users, "budget.per_episode": NO_LIMIT}
+    if first:
+        wanted = {key: value for key, (value, _) in differences(load_config("v0")).items()} | wanted
     if media_per_day:
         wanted["people.media_per_day"] = media_per_day
     config = load_config(wanted)
@@ -74,11 +87,18 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
     """Plays one market and its references again and again."""
     say(f"{users:,} users{', dense' if suffix else ''}")
     market, bids = market_of(users, DENSITIES[suffix])
+    first, first_bids = market_of(users, DENSITIES[suffix], first=True)
     day = round(24.0 / market.config.clock.tick_h)
     ticks = day * max(1, effort.busy_ticks // (users * day))
     for _ in range(day):
         market.advance(bids)
-    start, first = market.checkpoint(), int(market.record["tick"])
+        first.advance(first_bids)
+    start, first_start = market.checkpoint(), first.checkpoint()
+    first_opportunities = sum(
+        int(first.advance(first_bids).ledger["opportunities"].sum()) for _ in range(ticks)
+    )
+    first.rollback(first_start)
+    begins = int(market.record["tick"])
     ledgers = [market.advance(bids).ledger for _ in range(ticks)]
     people = market.population
     copied = (people.hot, people.cold, people.number, people.rate)
@@ -89,20 +109,26 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
         sum(int(ledger["opportunities"].sum()) for ledger in ledgers),
         sum(int(ledger["candidates"]) for ledger in ledgers),
         sum(column[: people.size].nbytes for column in copied),
+        first_opportunities,
     )
-    span = range(first, first + ticks)
+    span = range(begins, begins + ticks)
 
     def tick() -> None:
         for _ in span:
             market.advance(bids)
 
+    def first_tick() -> None:
+        for _ in span:
+            first.advance(first_bids)
+
     works = {
         "tick": Work(tick, lambda: market.rollback(start)),
+        "first": Work(first_tick, lambda: first.rollback(first_start)),
         "sweep": Work(_sweeps(market, span)),
         "copy": Work(_copies(tuple(column[: people.size] for column in copied))),
     }
     market.rollback(start)
-    plain = {"numpy": _numpy_work(market, span, bids)} if users <= effort.numpy_users else {}
+    plain = {"numpy": _numpy_work(first, span, first_bids)} if users <= effort.numpy_users else {}
     if users <= MANY:
         played.timed = in_turn(works | plain, repetitions, on_core=True)
     else:
@@ -138,7 +164,7 @@ def _copies(columns: tuple[NDArray[Any], ...]) -> Callable[[], None]:
 
 
 def _numpy_work(market: Market, span: range, bids: NDArray[np.float64]) -> Work:
-    """The NumPy version over the same ticks from the same people."""
+    """The NumPy version of the first model over the same ticks from the same people."""
     users, pressure = market.population.rows(slice(None)), market.record["pressure"].copy()
     box: list[NumpyMarket] = []
 
@@ -193,15 +219,23 @@ def _figures(one: Played) -> Iterator[Figure]:
     who = f"{spelled(one.users)} {'dense' if one.suffix else 'users'}"
     copied = timed["copy"].seconds / COPIES
     against = {"sweep": tick.seconds / timed["sweep"].seconds, "copy": tick.seconds / one.ticks / copied}
-    faster = {"NumPy": timed["numpy"].seconds / tick.seconds} if "numpy" in timed else {}
+    first = timed["first"]
+    faster = {"NumPy": timed["numpy"].seconds / first.seconds} if "numpy" in timed else {}
     yield Figure(
-        f"opportunities_{name}", f"opportunities, {who}", "1/s", tick.rates(one.opportunities), faster,
+        f"opportunities_{name}", f"opportunities, {who}", "1/s", tick.rates(one.opportunities),
         core=tick.core,
     )  # fmt: skip
+    yield Figure(
+        f"first_{name}", f"the same, first model (v0), {who}", "1/s", first.rates(one.first_opportunities),
+        faster, core=first.core,
+    )  # fmt: skip
+    more = tuple(full / before for full, before in zip(one.ns, one.first_ns, strict=True))
+    yield Figure(f"full_over_first_{name}", f"one opportunity, full model : first, {who}", "×", more)
     yield Figure(f"cost_{name}", f"one opportunity, {who}", "ns", one.ns, against, core=tick.core)
     if "numpy" in timed:
         yield Figure(
-            f"numpy_{name}", f"NumPy version, {who}", "1/s", timed["numpy"].rates(one.opportunities),
+            f"numpy_{name}", f"NumPy version of the first model, {who}", "1/s",
+            timed["numpy"].rates(one.first_opportunities),
             reference=True, core=timed["numpy"].core,
         )  # fmt: skip
     if not one.suffix:
@@ -228,6 +262,7 @@ def _point(one: Played, fixed_us: float) -> dict[str, Any]:
     sweep_us = one.timed["sweep"].seconds / one.ticks * 1e6
     meet_us = max(0.0, tick_us - sweep_us - fixed_us)
     numpy_us = one.timed["numpy"].seconds / one.ticks * 1e6 if "numpy" in one.timed else None
+    first_us = one.timed["first"].seconds / one.ticks * 1e6
     a_tick = one.opportunities / one.ticks
     return {
         "users": one.users,
@@ -240,6 +275,7 @@ def _point(one: Played, fixed_us: float) -> dict[str, Any]:
         "meet_us": meet_us,
         "meet_ns_a_candidate": meet_us * 1e3 / (one.candidates / one.ticks),
         "cost_ns": tick_us * 1e3 / a_tick,
+        "first_ns": first_us * 1e3 / (one.first_opportunities / one.ticks),
         "sweep_ns": sweep_us * 1e3 / a_tick,
         "numpy_ns": None if numpy_us is None else numpy_us * 1e3 / a_tick,
     }

@@ -1,10 +1,10 @@
 """A plain vectorised NumPy version of the tick, to compare the fused loop with.
 
-It plays the same market (same config, same people, same laws of chance) in the way one would write it
+It plays the first model (preset `v0`: same people, same laws of chance) in the way one would write it
 first: columns, masks, one vectorised pass for everybody's first candidate, one for the second, and so
-on. It does less than `market.py`: chance is a stream of NumPy's own Philox (not addressed), the moments
-of a user's candidates are spread evenly, and there are no births, no archive, no log of touches, no
-expected value of an ad, no running sums and no budget.
+on. It does less than `market.py` does on the same preset: chance is a stream of NumPy's own Philox (not
+addressed), the moments of a user's candidates are spread evenly, and there are no births, no archive, no
+log of touches, no expected value of an ad, no running sums and no budget.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class NumpyMarket:
         self._generator = np.random.Generator(np.random.Philox(seed))
         self.counts = dict.fromkeys(COUNTS, 0)
         self.spend = 0.0
-        for name in ("rate", "awareness", "fatigue", "intent", "propensity", "seen_h", "stage_until_h",
-                     "due_h", "leaves_h", "last_episode", "episodes", "touches", "clicks"):  # fmt: skip
+        for name in ("rate", "awareness", "intent", "propensity", "seen_h", "stage_until_h", "due_h",
+                     "leaves_h", "last_episode", "episodes", "touches"):  # fmt: skip
             setattr(self, name, users[name].copy())
+        self.fatigue = users["fatigue"][:, 0].copy()  # the first model counts all ads together
+        self.clicks = users["clicks"].astype(np.uint32)
         self.stage = users["stage"].astype(np.int64)
         self.known = np.zeros(len(users), bool)
         self.order_value = np.zeros(len(users))
@@ -139,7 +141,7 @@ class NumpyMarket:
         rule, bid = c.rule[channel], bids[channel]
         owned = rule == OWNED
         level = np.exp(self._levels.moves * (self._season.log_price[hour] + self._pressure))
-        spread = np.exp(c.price_log_sd * self._generator.standard_normal(size))
+        spread = np.exp(c.price_shape * self._generator.standard_normal(size))
         rival = (self._levels.reference * level)[channel] * spread
         floor = self._levels.floor[channel] * np.exp(c.floor_log_sd * self._generator.standard_normal(size))
         floor[(self._generator.random(size) >= c.floor_share) | owned] = 0.0
@@ -153,13 +155,13 @@ class NumpyMarket:
         seen = u[0] < c.view_rate[channel]
         who, at_h, channel, u = who[seen], at_h[seen], channel[seen], u[:, seen]
         self.counts["views"] += len(who)
-        left = np.exp(-c.fatigue_exponent * np.log1p(self.fatigue[who]))
+        left = np.exp(-c.fatigue_exponent[channel] * np.log1p(self.fatigue[who]))
         left *= c.quality[np.minimum(self.touches[who], MAX_TOUCHES - 1)]
         click = np.minimum(1.0, c.click_rate[channel, self.stage[who]] * left * self._season.click[hour])
         self.awareness[who] = 1.0 - (1.0 - self.awareness[who]) * (1.0 - c.awareness_gain[channel] * left)
         self.fatigue[who] += np.float32(1.0)
         self.touches[who] += np.uint32(1)
-        self._advance(who, at_h, u[1], c.forward_push[channel])
+        self._advance(who, at_h, u[1], c.forward_push[channel, np.minimum(self.stage[who], INTENT - 1)])
         clicked = u[2] < click
         self.clicks[who[clicked]] += np.uint32(1)
         self.counts["clicks"] += int(clicked.sum())
@@ -168,8 +170,9 @@ class NumpyMarket:
     def _advance(self, who: Places, at_h: Floats, u: Floats, push: Any) -> None:
         c = self._c
         stage = self.stage[who]
-        base = c.forward_base[np.minimum(stage, INTENT - 1)]
-        logit = base + push + c.awareness_push * self.awareness[who] + c.intent_push * self.intent[who]
+        step = np.minimum(stage, INTENT - 1)
+        logit = c.forward_base[step] + push
+        logit += c.awareness_push[step] * self.awareness[who] + c.intent_push[step] * self.intent[who]
         chance = 1.0 / (1.0 + np.exp(-logit)) if c.forward_fixed < 0.0 else c.forward_fixed
         moves = (stage < INTENT) & (u < chance)
         self._enter(who[moves], stage[moves] + 1, at_h[moves])
@@ -189,7 +192,9 @@ class NumpyMarket:
         part = np.minimum(np.searchsorted(np.cumsum(c.delay_weights), u[1][buys], "right"), 2)
         mean = c.delay_means_h[part]
         self.due_h[buyer] = at_h[buys] - mean * np.log1p(-u[2][buys] * (1.0 - np.exp(-c.delay_max_h / mean)))
-        self._advance(who[~buys], at_h[~buys], u[3][~buys], c.visit_push)
+        self._advance(
+            who[~buys], at_h[~buys], u[3][~buys], c.visit_push[np.minimum(self.stage[who[~buys]], INTENT - 1)]
+        )
 
     def _settle(self, until_h: float) -> None:
         due = np.flatnonzero((self.due_h >= 0.0) & (self.due_h < until_h))

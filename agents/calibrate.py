@@ -16,7 +16,7 @@ from agents.calibrate_fit import Fitted, fit
 from agents.calibrate_free import FREE, Free, with_constants
 from agents.calibrate_page import checked_page, scorecard, write_page
 from agents.calibrate_play import Size, measured
-from agents.calibrate_published import CAMPAIGN_DAYS, PUBLISHED
+from agents.calibrate_published import CAMPAIGN_DAYS, PAIRED, PUBLISHED
 from agents.calibrate_real import REAL_DATA
 from agents.calibrate_targets import Target, score
 from agents.manifest import part_of, utc_now, write_whole
@@ -89,7 +89,7 @@ def run_calibration(options: CalibrateOptions | None = None) -> dict[str, Any]:
     options = options or CalibrateOptions()
     targets = PUBLISHED if options.data is None else read_targets(options.data)
     fits = options.fit or options.data is not None
-    size = _size(options)
+    size = _size(options, targets)
     _check_places(options, fits)
     began = time.perf_counter()
     config, fitted, moved = load_config(options.config), None, None
@@ -115,14 +115,18 @@ def run_calibration(options: CalibrateOptions | None = None) -> dict[str, Any]:
     return card
 
 
-def _size(options: CalibrateOptions) -> Size:
+def _size(options: CalibrateOptions, targets: Sequence[Target]) -> Size:
     users = options.users or (QUICK_USERS if options.quick else USERS)
     days = options.days or (QUICK_DAYS if options.quick else DAYS)
     if days < CAMPAIGN_DAYS:
         raise ValueError(
             f"A run of {days} days is shorter than the campaign of {CAMPAIGN_DAYS}; give more --days."
         )
-    return Size(users, days)
+    return Size(users, days, _paired(targets))
+
+
+def _paired(targets: Sequence[Target]) -> bool:
+    return any(target.name in PAIRED for target in targets)
 
 
 def _check_places(options: CalibrateOptions, fits: bool) -> None:
@@ -147,7 +151,7 @@ def _fit(config: MarketConfig, targets: Sequence[Target], options: CalibrateOpti
     if options.data is None:
         config = with_constants(config, {one.name: one.start for one in options.free})
     users = options.fit_users or (QUICK_USERS if options.quick else FIT_USERS)
-    size = Size(users, QUICK_DAYS if options.quick else DAYS)
+    size = Size(users, QUICK_DAYS if options.quick else DAYS, _paired(targets))
     with progress("fit", None) as (_, say):
         return fit(
             config, targets, options.free, FitPlay(options.seed, size), options.steps,

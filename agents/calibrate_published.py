@@ -186,5 +186,8 @@ _ECHOES = (
           "distance", _GA4, "people.weekdays"),
 )  # fmt: skip
 
+PAIRED = frozenset(target.name for target in _LIFTS)
+"""Targets that need a twin without our ads."""
+
 PUBLISHED: tuple[Target, ...] = (*_ADS, *_LIFTS, *_SITE, *_JOURNEYS, *_ECHOES)
 """All targets, in the order of the scorecard."""

@@ -122,7 +122,8 @@ def checked(name: str, seed: int, ticks: int) -> dict[str, Any]:
     start = time.perf_counter()
     figures = [figure.as_json(MOST.get(ticks, MOST[QUICK])) for figure in forms()[name](seed, ticks)]
     return {
-        "name": name, "sentence": CASES[name].sentence, "seconds": time.perf_counter() - start, "figures": figures,
+        "name": name, "sentence": CASES[name].sentence, "seconds": time.perf_counter() - start,
+        "figures": figures,
     }  # fmt: skip
 
 

@@ -56,7 +56,8 @@ def _one_search(
 
 
 def _deal(played: Played, exact: Deal, unit: float) -> list[Figure]:
-    rows = (("wins an auction", played.wins, 1.0, exact.win), ("cost an auction", played.cost, unit, exact.cost),
+    rows = (("wins an auction", played.wins, 1.0, exact.win),
+            ("cost an auction", played.cost, unit, exact.cost),
             ("surplus an auction", played.surplus, unit, exact.surplus))  # fmt: skip
     figures = []
     for what, above, scale, known in rows:

@@ -79,12 +79,13 @@ def ortb1(theta: float, price_of_money: float, c: float) -> float:
 def ortb2(theta: float, price_of_money: float, c: float) -> float:
     """b = c (x - 1 / x), x = ((theta + sqrt(c**2 lambda**2 + theta**2)) / (c lambda)) ** (1/3)."""
     own = c * price_of_money
-    x = ((theta + math.sqrt(own * own + theta * theta)) / own) ** (1.0 / 3.0)
+    x = math.cbrt((theta + math.sqrt(own * own + theta * theta)) / own)
     return c * (x - 1.0 / x)
 
 
 def occupancy(forward: float, half_lives: tuple[float, float, float], start: float, stop: float) -> Floats:
-    """The shares of four stages, averaged over the days `start` to `stop`, of people who were all in the first.
+    """The shares of four stages, averaged over the days `start` to `stop`, of people who were all in the
+    first.
 
         p(t) = p(0) expm(Q t),   Q: forward at one rate, back at ln 2 / half-life
 

@@ -43,9 +43,11 @@ def _only(channel: int) -> Floats:
 
 
 def two_state_cap(seed: int, ticks: int) -> list[Figure]:
-    """Three policies on the same people: show always (two worths of an ad to the fatigued), or to the fresh only.
+    """Three policies on the same people: show always (two worths of an ad to the fatigued), or to the fresh
+    only.
 
-    A skipped opportunity is not in the ledger, so values are held to the opportunities to expect of a channel.
+    A skipped opportunity is not in the ledger, so values are held to the opportunities to expect of a
+    channel.
     """
     config, settled, ticks = _config("two-state-cap"), 200, 4 * ticks
     market = Market.born(config, seed)
@@ -79,7 +81,8 @@ def _error_of_mean(rows: Floats, batches: int = 16) -> float:
 
 
 def _lasting_cap(name: str, exponent: float, ratio: float, seed: int, ticks: int) -> list[Figure]:
-    """The cap with the most profit among 1 to 8, each played for two days, in which everybody is met often."""
+    """The cap with the most profit among 1 to 8, each played for two days, in which everybody "
+    "is met often."""
     exact = math.floor(ratio ** (1.0 / exponent))
     profit = []
     for cap in range(1, 9):

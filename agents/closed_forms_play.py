@@ -87,8 +87,8 @@ class Played:
 class Stage:
     """A market that is played again and again from its birth, with the same people and the same luck.
 
-    The value of an ad is what the ledger accrues for it: by channel the ads seen times their value, and in all
-    `accrued_micro`; the two are held to each other.
+    The value of an ad is what the ledger accrues for it: by channel the ads seen times their value, and in
+    all `accrued_micro`; the two are held to each other.
     """
 
     def __init__(self, config: MarketConfig, seed: int) -> None:

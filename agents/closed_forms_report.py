@@ -44,7 +44,8 @@ def summary(report: dict[str, Any]) -> str:
     met = sum(figure["met"] for figure in figures)
     return (
         f"{met} of {len(figures)} figures are met: within 3 standard errors, and those at most "
-        f"{report['most_relative_error']:.0%} of the value. {drawn} have chance in them; were each normal and on "
+        f"{report['most_relative_error']:.0%} of the value. {drawn} have chance in them; were each "
+        f"normal and on "
         f"its own, {0.0027 * drawn:.2f} of them would be beyond 3 by chance alone."
     )
 

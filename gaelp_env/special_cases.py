@@ -120,7 +120,7 @@ def _case(
 
 def _highest_uniform(bids: int, top: float) -> float:
     """The median of the highest of some bids that are uniform up to `top`, CPM."""
-    return UNIT_CPM * top * 2.0 ** (-1.0 / bids)
+    return UNIT_CPM * top * math.pow(2.0, -1.0 / bids)
 
 
 IPINYOU_LOG_PRICE = (4.045, 0.914)
@@ -145,9 +145,12 @@ POSTED_CPM = 50.0
 
 def _two_state() -> SpecialCase:
     case = _case(
-        "A user is fresh or fatigued: an ad tires a fresh one with probability 0.4, a fatigued one who is left "
-        "alone recovers at 0.2 of the rate of opportunities, and one who is shown another ad never does. Of three "
-        "channels, two show always, and an ad to the fatigued is worth 0.9 and 1.1 times the threshold; display "
+        "A user is fresh or fatigued: an ad tires a fresh one with probability 0.4, a fatigued one "
+        "who is left "
+        "alone recovers at 0.2 of the rate of opportunities, and one who is shown another ad never "
+        "does. Of three "
+        "channels, two show always, and an ad to the fatigued is worth 0.9 and 1.1 times the "
+        "threshold; display "
         "reaches fresh users only: it is the cap. Cap if and only if r_T < r_F rho / (rho + omega).",
         "owned", FRESH_CPM, 1.0,
         people__stay_days=_EVER_D,
@@ -174,11 +177,13 @@ def _two_state() -> SpecialCase:
 
 def _lasting_cap(exponent: float, ratio: float, best: int) -> SpecialCase:
     case = _case(
-        f"A posted price c, ads worth {ratio:g} c that wear by (1 + n) ** -{exponent:g} and never recover: show "
+        f"A posted price c, ads worth {ratio:g} c that wear by (1 + n) ** -{exponent:g} and never "
+        f"recover: show "
         f"as many as are worth their price, floor({ratio:g} ** (1 / {exponent:g})) = {best}.",
         "second", ratio * POSTED_CPM, POSTED_CPM,
         people__users=2_000, people__stay_days=_EVER_D, prices__log_sd=0.0,
-        response__fatigue_half_life_d=_EVER_D, budget__frequency_cap=best, budget__frequency_window_h=100_000.0,
+        response__fatigue_half_life_d=_EVER_D, budget__frequency_cap=best,
+        budget__frequency_window_h=100_000.0,
     )  # fmt: skip
     for channel in CHANNELS:
         case.config[f"channels.{channel}.fatigue_exponent"] = exponent
@@ -187,7 +192,8 @@ def _lasting_cap(exponent: float, ratio: float, best: int) -> SpecialCase:
 
 def _occupancy() -> SpecialCase:
     case = _case(
-        "Three ads a day, each moves a user one stage on with probability 0.1; clocks lead back (half-lives 21, "
+        "Three ads a day, each moves a user one stage on with probability 0.1; clocks lead back "
+        "(half-lives 21, "
         "7 and 1.88 days). The shares of the stages at t are those of expm(Q t).",
         "second", 1.0, 1.0,
         people__users=100_000, people__media_per_day=STAGE_SHOWS_PER_DAY, people__stay_days=60.0,
@@ -203,7 +209,8 @@ def _occupancy() -> SpecialCase:
 def _adstock() -> SpecialCase:
     case = _case(
         "Three ads a day on each channel, whose stocks halve in 0.5, 1, 2, 3 and 7 days. Ads that come in a "
-        "Poisson stream hold the mean stock at r H / ln 2; at one moment of each day, r / (1 - 2 ** (-1 / H)).",
+        "Poisson stream hold the mean stock at r H / ln 2; at one moment of each day, r / (1 - 2 "
+        "** (-1 / H)).",
         "second", 1.0, 1.0,
         people__users=4_000, people__media_per_day=5.0 * ADSTOCK_PER_DAY, people__stay_days=_EVER_D,
         clock__tick_minutes=120.0, clock__episode_ticks=12, prices__log_sd=0.0,
@@ -232,7 +239,8 @@ CASES: dict[str, SpecialCase] = {
         "second", 0.6 * UNIT_CPM, 0.5 * UNIT_CPM, prices__family="uniform", prices__shape=1.0,
     ),
     "truthful-exponential": _case(
-        "Second price among exponential prices of rate 2, an ad worth 1: bid 1; surplus v - (1 - e ** -2v) / 2.",
+        "Second price among exponential prices of rate 2, an ad worth 1: bid 1; surplus v - (1 - e "
+        "** -2v) / 2.",
         "second", UNIT_CPM, 0.5 * math.log(2.0) * UNIT_CPM, prices__family="exponential",
     ),
     "shading-uniform": _case(
@@ -240,7 +248,8 @@ CASES: dict[str, SpecialCase] = {
         "first", 0.8 * UNIT_CPM, 0.5 * UNIT_CPM, prices__family="uniform", prices__shape=1.0,
     ),
     "shading-rivals": _case(
-        "First price against four bids that are uniform in (0, 1), an ad worth 0.8: bid v n / (n + 1) = 0.64.",
+        "First price against four bids that are uniform in (0, 1), an ad worth 0.8: bid v n / (n + "
+        "1) = 0.64.",
         "first", 0.8 * UNIT_CPM, _highest_uniform(4, 1.0), prices__family="uniform", prices__shape=4.0,
     ),
     "shading-exponential": _case(
@@ -268,13 +277,15 @@ CASES: dict[str, SpecialCase] = {
         "first", _ORTB_CPM, ORTB_C, prices__family="loglogistic", prices__shape=2.0,
     ),
     "equilibrium-first": _case(
-        "First price, three bidders with uniform values, two of them bid 2/3 of theirs: so should we; the seller "
+        "First price, three bidders with uniform values, two of them bid 2/3 of theirs: so should "
+        "we; the seller "
         "has (n - 1) / (n + 1).",
         "first", _NODES_CPM, _highest_uniform(RIVALS, 2.0 / 3.0), WEIGHTS,
         prices__family="uniform", prices__shape=float(RIVALS),
     ),
     "equilibrium-second": _case(
-        "Second price, three bidders with uniform values, all truthful; the seller has (n - 1) / (n + 1) again.",
+        "Second price, three bidders with uniform values, all truthful; the seller has (n - 1) / "
+        "(n + 1) again.",
         "second", _NODES_CPM, _highest_uniform(RIVALS, 1.0), WEIGHTS,
         prices__family="uniform", prices__shape=float(RIVALS),
     ),

@@ -18,7 +18,7 @@ from agents.cli import main
 from gaelp_env.config_load import load_config
 
 MINE = "target,value,tolerance\norders_per_session,0.013,20%\n"
-SMALL = CalibrateOptions(users=300, days=28, fit_users=300, json=True)
+SMALL = CalibrateOptions(quick=True, users=300, days=28, fit_users=300, json=True)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_a_miss_is_shown_as_not_met_and_counted(tmp_path: Path) -> None:
 
 
 def test_below_the_aim_is_said() -> None:
-    wrong = {target.name: -9.0 for target in PUBLISHED if target.fitted}
+    wrong: dict[str, Any] = {target.name: -9.0 for target in PUBLISHED if target.fitted}
     found = card(**wrong)
     assert not found["aim_met"]
     assert "is not reached" in summary(found)
