@@ -49,7 +49,7 @@ def two_state_cap(seed: int, ticks: int) -> list[Figure]:
     A skipped opportunity is not in the ledger, so values are held to the opportunities to expect of a
     channel.
     """
-    config, settled, ticks = _config("two-state-cap"), 200, 4 * ticks
+    config, settled, ticks = _config("two-state-cap"), 200, max(512, 6 * ticks)
     market = Market.born(config, seed)
     birth = market.checkpoint()
     cells = np.zeros((3, ticks))
