@@ -11,9 +11,7 @@ from gaelp_env.config_load import differences
 
 NEW_PAGE = f"# Scorecard\n\n{BEGIN}\n\n{END}\n"
 """A page without figures."""
-FIRST_LINE = (
-    "# For a market at the levels of published data: all of a shop's visitors, US dollars, constants fitted."
-)
+FIRST_LINE = "# For a market at the levels of published data: all of a shop's visitors, US dollars."
 
 
 def config_text(config: MarketConfig, card: dict[str, Any], free: Sequence[str]) -> str:

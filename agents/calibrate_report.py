@@ -40,12 +40,21 @@ def progress(
 ) -> Iterator[tuple[Callable[[float], None], Callable[[str], None]]]:
     """A progress bar on stderr; gives (go on by a part of the total, say how far it is).
 
+    Where stderr is no terminal, what is said comes in lines.
+
     Args:
       total: None where nobody knows how long it takes.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
-        yield lambda part: bar.advance(task, part), lambda words: bar.update(task, description=words)
+
+        def say(words: str) -> None:
+            bar.update(task, description=words)
+            if not console.is_terminal:
+                console.print(f"{what}: {words}", highlight=False)
+
+        yield lambda part: bar.advance(task, part), say
