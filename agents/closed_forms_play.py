@@ -61,8 +61,9 @@ class Figure:
         return self.error / (abs(self.exact if self.scale is None else self.scale) or 1.0)
 
     def met(self, most: float) -> bool:
-        """Whether the market's value lies within three standard errors, and these are at most `most`."""
-        return abs(self.off) <= SIGNIFICANT and self.relative_error <= most
+        """Whether the value lies within three standard errors, and these are at most `most`; without chance,
+        whether it lies within its slack."""
+        return abs(self.off) <= (SIGNIFICANT if self.error else 1.0) and self.relative_error <= most
 
     def as_json(self, most: float) -> dict[str, Any]:
         return {"what": self.what, "value": self.value, "exact": self.exact, "standard_error": self.error,
