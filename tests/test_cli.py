@@ -19,7 +19,7 @@ from agents.cli_errors import told
 from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
-COMMANDS = ("train", "evaluate", "inspect", "worlds", "bench", "version")
+COMMANDS = ("train", "evaluate", "inspect", "worlds", "bench", "check", "calibrate", "version")
 ROOT = Path(__file__).resolve().parent.parent
 
 

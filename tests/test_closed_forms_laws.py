@@ -74,7 +74,7 @@ def test_raising_a_bid_loses_nothing_that_was_won(rule: str, multiple: float, mo
 @settings(max_examples=20, deadline=None)
 @given(multiple=BID, scale=st.sampled_from([0.25, 2.0, 8.0]))
 def test_money_has_no_unit(rule: str, multiple: float, scale: float) -> None:
-    """Bids and prices in another currency: the same is won, and each price is the same multiple (to a micro)."""
+    """Bids and prices in another currency: the same is won, at the same multiple (to a micro)."""
     one, other = played(rule, multiple), played(rule, multiple, scale)
     assert won(one) == won(other)
     price, there = one.touchpoints["price_micro"], other.touchpoints["price_micro"]
