@@ -56,6 +56,8 @@ AIMS = (
         6e6, True),
     Aim("opportunities_1m", "1,000,000 users, default traffic, one core: at least 6 M opportunities/s",
         6e6, True),
+    Aim("full_over_first_100k", "one of the full model costs at most 2 × one of the first (v0), 100k users",
+        2.0, False),
     Aim("full_over_first_1m", "one of the full model costs at most 2 × one of the first (v0), 1m users",
         2.0, False),
     Aim("growth_dense", "an opportunity at 1,000,000 users costs at most 2 × one at 10,000", 2.0, False),
@@ -69,7 +71,7 @@ class BenchOptions:
     """What to measure, and where it goes.
 
     Attributes:
-      quick: small sizes and few repetitions, under half a minute on a quiet machine.
+      quick: small sizes and few repetitions, about half a minute.
       json: print JSON instead of tables.
       out: folder for bench.json and bench.png; None writes nothing.
       only: names of SECTIONS; empty is all.

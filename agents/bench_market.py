@@ -230,8 +230,12 @@ def _figures(one: Played) -> Iterator[Figure]:
         faster, core=first.core,
     )  # fmt: skip
     more = tuple(full / before for full, before in zip(one.ns, one.first_ns, strict=True))
-    yield Figure(f"full_over_first_{name}", f"one opportunity, full model : first, {who}", "×", more)
     yield Figure(f"cost_{name}", f"one opportunity, {who}", "ns", one.ns, against, core=tick.core)
+    yield Figure(
+        f"first_cost_{name}", f"one opportunity, first model (v0), {who}", "ns", one.first_ns,
+        core=first.core,
+    )  # fmt: skip
+    yield Figure(f"full_over_first_{name}", f"one opportunity, full model : first, {who}", "×", more)
     if "numpy" in timed:
         yield Figure(
             f"numpy_{name}", f"NumPy version of the first model, {who}", "1/s",
@@ -263,7 +267,7 @@ def _point(one: Played, fixed_us: float) -> dict[str, Any]:
     meet_us = max(0.0, tick_us - sweep_us - fixed_us)
     numpy_us = one.timed["numpy"].seconds / one.ticks * 1e6 if "numpy" in one.timed else None
     first_us = one.timed["first"].seconds / one.ticks * 1e6
-    a_tick = one.opportunities / one.ticks
+    a_tick, first_a_tick = one.opportunities / one.ticks, one.first_opportunities / one.ticks
     return {
         "users": one.users,
         "dense": bool(one.suffix),
@@ -275,7 +279,7 @@ def _point(one: Played, fixed_us: float) -> dict[str, Any]:
         "meet_us": meet_us,
         "meet_ns_a_candidate": meet_us * 1e3 / (one.candidates / one.ticks),
         "cost_ns": tick_us * 1e3 / a_tick,
-        "first_ns": first_us * 1e3 / (one.first_opportunities / one.ticks),
+        "first_ns": first_us * 1e3 / first_a_tick,
         "sweep_ns": sweep_us * 1e3 / a_tick,
-        "numpy_ns": None if numpy_us is None else numpy_us * 1e3 / a_tick,
+        "numpy_ns": None if numpy_us is None else numpy_us * 1e3 / first_a_tick,
     }

@@ -28,8 +28,8 @@ class Effort:
       compiles: how often to compile with an empty cache.
     """
 
-    sizes: tuple[int, ...] = (1_000, 10_000, 1_000_000)
-    curve: tuple[int, ...] = (3_000, 30_000, 100_000, 300_000)
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    curve: tuple[int, ...] = (3_000, 30_000, 300_000)
     repetitions: int = 7
     slow_repetitions: int = 4
     busy_ticks: int = 1_000_000

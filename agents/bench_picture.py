@@ -10,7 +10,7 @@ _STYLES = {False: ("#1f6f8b", "default traffic"), True: ("#c8553d", "10 media a 
 
 
 def draw(curve: list[dict[str, Any]], file: Path) -> bool:
-    """Draws cost per opportunity, its share that the sweep takes, and the NumPy version's cost.
+    """Draws the cost of an opportunity in both models, the sweep's share, and NumPy's cost of the first.
 
     Args:
       curve: one entry a market, as `bench_market` makes them.
@@ -29,11 +29,15 @@ def draw(curve: list[dict[str, Any]], file: Path) -> bool:
         points = sorted((p for p in curve if p["dense"] is dense), key=lambda p: p["users"])
         users = [p["users"] for p in points]
         axes.plot(users, [p["cost_ns"] for p in points], "o-", color=colour, label=f"tick, {words}")
+        axes.plot(
+            users, [p["first_ns"] for p in points], "s-", color=colour, alpha=0.6, markerfacecolor="white",
+            label=f"first model (v0), {words}",
+        )  # fmt: skip
         axes.plot(users, [p["sweep_ns"] for p in points], ":", color=colour, label=f"bare sweep, {words}")
         plain = [p for p in points if p["numpy_ns"] is not None]
         axes.plot(
             [p["users"] for p in plain], [p["numpy_ns"] for p in plain], "--", color=colour, alpha=0.6,
-            label=f"NumPy version, {words}",
+            label=f"NumPy of the first, {words}",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="users", ylabel="ns an opportunity, one core")
     axes.set_title("What an opportunity costs", loc="left")

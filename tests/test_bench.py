@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,21 @@ class TestReport:
 
         assert socket.gethostname() not in json.dumps(report)
 
+    def test_each_model_is_priced_by_its_own_opportunities(self, report: dict[str, Any]) -> None:
+        """NumPy plays the first model, so its cost an opportunity goes by the first model's count."""
+        by_name = {figure["name"]: figure for figure in report["figures"]}
+        for point in report["curve"]:
+            name = f"{spelled(point['users'])}{'_dense' if point['dense'] else ''}"
+            assert point["cost_ns"] == pytest.approx(by_name[f"cost_{name}"]["median"])
+            assert point["first_ns"] == pytest.approx(by_name[f"first_cost_{name}"]["median"])
+            plain = median(1e9 / rate for rate in by_name[f"numpy_{name}"]["values"])
+            assert point["numpy_ns"] == pytest.approx(plain)
+
+    def test_full_over_first_is_their_ratio_by_repetition(self, report: dict[str, Any]) -> None:
+        by_name = {figure["name"]: figure for figure in report["figures"]}
+        pairs = zip(by_name["cost_2k"]["values"], by_name["first_cost_2k"]["values"], strict=True)
+        assert by_name["full_over_first_2k"]["values"] == pytest.approx([a / b for a, b in pairs])
+
     def test_the_profile_adds_up(self, report: dict[str, Any]) -> None:
         for point in report["curve"]:
             parts = point["sweep_us"] + point["fixed_us"] + point["meet_us"]
@@ -95,10 +111,12 @@ class TestRunBench:
         assert not (tmp_path / "new" / "bench.png").exists()
 
     def test_table_for_people(self, capsys: pytest.CaptureFixture[str]) -> None:
-        run_bench(BenchOptions(only=("memory",), effort=TINY))
+        told = run_bench(BenchOptions(only=("memory",), effort=TINY))
         printed = capsys.readouterr().out
         assert "bytes a user: record" in printed
-        assert "reached: at most 200 bytes" in printed
+        (aim,) = told["aims"]
+        mark = "reached" if aim["measured"] <= 200.0 else "not reached"
+        assert f"\n{mark}: at most 200 bytes" in printed
 
     def test_unknown_section_names_the_nearest(self) -> None:
         with pytest.raises(
