@@ -6,23 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agents import marked_page
 from agents.bench_report import HEADER, amount, disturbed, rows
 
-BEGIN = "<!-- bench:begin (written by gaelp bench --write-docs; do not edit) -->"
-END = "<!-- bench:end -->"
+BEGIN, END = MARKS = marked_page.marks("bench")
 
 
 def checked_page(page: Path) -> str:
     """The page's text. Raises ValueError if the page is not there or has not both marks, in order."""
-    if not page.is_file():
-        raise ValueError(f"There is no page {page}; --write-docs wants one with the marks {BEGIN} and {END}.")
-    text = page.read_text(encoding="utf-8")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin < 0 or end < begin:
-        raise ValueError(
-            f"The page {page} lacks the marks {BEGIN} and {END}, between which figures are written."
-        )
-    return text
+    return marked_page.checked_page(page, MARKS)
 
 
 def write_page(page: Path, report: dict[str, Any], picture: str | None) -> None:
@@ -32,11 +24,7 @@ def write_page(page: Path, report: dict[str, Any], picture: str | None) -> None:
       report: of `run_bench`.
       picture: file name of the picture beside the page, if one was drawn.
     """
-    text = checked_page(page)
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    lines = "\n".join(page_lines(report, picture))
-    page.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+    marked_page.write_part(page, MARKS, page_lines(report, picture))
 
 
 def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents import marked_page
 from agents.calibrate_targets import Row, distance, met_share, part
-from agents.manifest import write_whole
 
-BEGIN = "<!-- calibrate:begin (written by gaelp calibrate --write-docs; do not edit) -->"
-END = "<!-- calibrate:end -->"
+BEGIN, END = MARKS = marked_page.marks("calibrate")
 AIM = 0.85
 """The share of emergent targets that is aimed for."""
 PARTS = ("fitted", "held out", "echo")
@@ -178,20 +177,12 @@ def _fit_lines(fit: Json) -> Iterator[str]:
 
 def checked_page(page: Path) -> str:
     """The page's text. Raises ValueError if the page is not there or has not both marks, in order."""
-    if not page.is_file():
-        raise ValueError(f"There is no page {page}; --write-docs wants one with the marks {BEGIN} and {END}.")
-    text = page.read_text(encoding="utf-8")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin < 0 or end < begin:
-        raise ValueError(f"The page {page} lacks the marks {BEGIN} and {END}; put them where figures belong.")
-    return text
+    return marked_page.checked_page(page, MARKS)
 
 
 def write_page(page: Path, card: Json, picture: str | None) -> None:
     """Replaces what stands between the marks of a page, whole or not at all."""
-    before, rest = checked_page(page).split(BEGIN, 1)
-    lines = "\n".join(page_lines(card, picture))
-    write_whole(page, f"{before}{BEGIN}\n\n{lines}\n\n{END}{rest.split(END, 1)[1]}")
+    marked_page.write_part(page, MARKS, page_lines(card, picture))
 
 
 def _table(header: Sequence[str], body: list[list[str]]) -> Iterator[str]:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-BEGIN = "<!-- check:begin (written by gaelp check --write-docs; do not edit) -->"
-END = "<!-- check:end -->"
+from agents import marked_page
+
+BEGIN, END = MARKS = marked_page.marks("check")
 HEADER = ("what", "market", "exact", "s.e.", "off, in s.e.", "met")
 
 
@@ -71,24 +72,12 @@ def show(report: dict[str, Any]) -> None:
 
 def checked_page(page: Path) -> str:
     """The page's text. Raises ValueError if the page is not there or has not both marks, in order."""
-    if not page.is_file():
-        raise ValueError(f"There is no page {page}; --write-docs wants one with the marks {BEGIN} and {END}.")
-    text = page.read_text(encoding="utf-8")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin < 0 or end < begin:
-        raise ValueError(
-            f"The page {page} lacks the marks {BEGIN} and {END}, between which figures are written."
-        )
-    return text
+    return marked_page.checked_page(page, MARKS)
 
 
 def write_page(page: Path, report: dict[str, Any]) -> None:
-    """Replaces what stands between the marks of a page."""
-    text = checked_page(page)
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    lines = "\n".join(page_lines(report))
-    page.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+    """Replaces what stands between the marks of a page, whole or not at all."""
+    marked_page.write_part(page, MARKS, page_lines(report))
 
 
 def page_lines(report: dict[str, Any]) -> Iterator[str]:

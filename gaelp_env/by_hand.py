@@ -17,7 +17,7 @@ from gaelp_env.exposure import choose_creative, effect_left, note_touch, see_ad
 from gaelp_env.ledger import CONVERSION, LEDGER, TOUCH, VISIT
 from gaelp_env.population import Population
 from gaelp_env.sessions import PAID
-from gaelp_env.upkeep import begin_session, bring_up_to_date, let_clock_run, tally
+from gaelp_env.upkeep import bring_up_to_date, device_now, go_on, let_clock_run, tally
 from gaelp_env.visiting import visit_site
 
 _FIRST_BY_HAND = 1 << 16
@@ -39,7 +39,7 @@ def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sum
     n = _FIRST_BY_HAND + row.touches
     tally(row, -1, total)
     _u, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, n)
-    begin_session(c, row, rest, now_h, u_device, counts[0])
+    go_on(c, row, rest, now_h, counts[0])
     creative = choose_creative(c, m, row, n)
     left = effect_left(c, row, rest, channel, creative, now_h)
     see_ad(c, m, table, row, channel, creative, now_h, u_ad_move, left, float(clicked), counts[0])
@@ -51,7 +51,10 @@ def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sum
     decided = 0
     if clicked:
         counts[0].clicks[channel] += 1
-        decided = visit_site(c, m, row, rest, now_h, n, u_visit_move, PAID, channel, counts[0], visits[0])
+        device = device_now(c, row, u_device)
+        decided = visit_site(
+            c, m, row, rest, now_h, n, u_visit_move, device, PAID, channel, counts[0], visits[0]
+        )
     tally(row, 1, total)
     return decided
 

@@ -16,24 +16,25 @@ def device_of(u, desktop, desktop_or_mobile):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def device_after(device, u, redraw, desktop, desktop_or_mobile):  # type: ignore[no-untyped-def]
-    """The device of the next session: with probability s drawn anew from the shares, else the same.
+def session_device(home, u, redraw, desktop, desktop_or_mobile):  # type: ignore[no-untyped-def]
+    """The device of a session: with probability s drawn from the shares, else the person's own.
 
-    The shares are the chain's steady state, whatever s is. Over k sessions a person uses more than one
-    device with probability 1 - (sum_d p_d (1 - s (1 - p_d))**(k - 1)).
+    It hangs on the address of the draw alone and not on earlier sessions, so that an ad which has no effect
+    moves no later device. Sessions keep the shares, whatever s is; k sessions are on several devices with
+    probability 1 - sum_h p_h ((1 - s (1 - p_h))**k + sum_(e != h) (s p_e)**k).
 
     Args:
-      device: of the session before.
+      home: the person's own device.
       u: uniform in (0, 1); both the choice to redraw and the draw come from it.
       redraw: s in [0, 1].
       desktop, desktop_or_mobile: cumulated shares.
     """
     if u >= redraw:
-        return device
+        return home
     return device_of(u / redraw, desktop, desktop_or_mobile)
 
 
 @njit(inline="always")
 def how_many(used):  # type: ignore[no-untyped-def]
-    """How many devices a set has: one bit a device, 0 … 7."""
+    """How many devices a set has: bits 0 to 2, one a device."""
     return (used & 1) + ((used >> 1) & 1) + ((used >> 2) & 1)

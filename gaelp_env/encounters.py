@@ -38,13 +38,14 @@ from gaelp_env.ledger import MICRO, K
 from gaelp_env.population import BOUGHT, COLD, GONE, HOT, KNOWN, RING_ORDERS
 from gaelp_env.prefetch import prefetch
 from gaelp_env.sessions import PAID, source_of
-from gaelp_env.slots import seen_share
+from gaelp_env.slots import cost_per_click, seen_share
 from gaelp_env.upkeep import (
     audience_of,
-    begin_session,
     bring_up_to_date,
     counted,
+    device_now,
     enter,
+    go_on,
     let_clock_run,
     tally,
 )
@@ -75,7 +76,7 @@ def lose_slot(c, m, row, channel, j, ledger):  # type: ignore[no-untyped-def]
     """A slot that we never bid for, or that no bid of ours could win, goes to a rival."""
     if c.rivals_seen and c.rule[channel] != OWNED:
         _a, _b, _c, u_view = uniforms(m.key, row.number, m.tick, AUCTION, j)
-        see_rival(c, row, channel, u_view, ledger)
+        see_rival(c, m, row, channel, u_view, ledger)
 
 
 @njit(cache=True, nogil=True)
@@ -135,11 +136,14 @@ def meet(  # type: ignore[no-untyped-def]
                 if u_real < visit_chance(c, row, now_h):
                     total.met += bring_up_to_date(c, m, row, now_h)
                     u_source, u_again, u_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
-                    begin_session(c, row, rest, now_h, u_device, ledger)
+                    go_on(c, row, rest, now_h, ledger)
+                    device = device_now(c, row, u_device)
                     source = source_of(u_source, c.sources_up_to)
                     if row.source < PAID and u_again < c.source_again:
                         source = row.source
-                    if visit_site(c, m, row, rest, now_h, j, u_move, source, -1, ledger, visits[n_visit]):
+                    if visit_site(
+                        c, m, row, rest, now_h, j, u_move, device, source, -1, ledger, visits[n_visit]
+                    ):
                         decided[n_decided] = i
                         n_decided += 1
                     n_visit += 1
@@ -165,7 +169,7 @@ def meet(  # type: ignore[no-untyped-def]
             slot, cpm, u_view, bound = buy_slot(c, m, prices, channel, audience, row.number, j)
             if slot == LOST:
                 if c.rule[channel] != OWNED:
-                    see_rival(c, row, channel, u_view, ledger)
+                    see_rival(c, m, row, channel, u_view, ledger)
                 continue
             ledger.wins[channel] += 1
             ledger.floor_bound[channel] += bound
@@ -178,16 +182,17 @@ def meet(  # type: ignore[no-untyped-def]
             if u_view >= c.view_rate[channel] * seen_share(slot, c.slot_view[channel]):
                 continue
             u_click, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
-            begin_session(c, row, rest, now_h, u_device, ledger)
+            go_on(c, row, rest, now_h, ledger)
+            device = device_now(c, row, u_device)
             creative = choose_creative(c, m, row, j)
             left = effect_left(c, row, rest, channel, creative, now_h)
-            click = click_chance(c, m, row, channel, slot, left)
+            click = click_chance(c, m, row, channel, slot, device, left)
             see_ad(c, m, table, row, channel, creative, now_h, u_ad_move, left, click, ledger)
             clicked = u_click < click
             note_touch(row, rest, channel, now_h, clicked)
             ledger.views[channel] += 1
             if clicked and c.by_click[channel]:
-                cost = micro(cpm / c.predicted_click_rate[channel])
+                cost = micro(1000.0 * cost_per_click(cpm, c.predicted_click_rate[channel]))
                 ledger.spend_micro[channel] += cost
                 won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
                 n_won += 1
@@ -199,7 +204,7 @@ def meet(  # type: ignore[no-untyped-def]
             if clicked:
                 ledger.clicks[channel] += 1
                 if visit_site(
-                    c, m, row, rest, now_h, j, u_visit_move, PAID, channel, ledger, visits[n_visit]
+                    c, m, row, rest, now_h, j, u_visit_move, device, PAID, channel, ledger, visits[n_visit]
                 ):
                     decided[n_decided] = i
                     n_decided += 1

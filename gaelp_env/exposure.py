@@ -42,9 +42,9 @@ def effect_left(c, row, rest, channel, creative, now_h):  # type: ignore[no-unty
 
 
 @njit(inline="always")
-def click_chance(c, m, row, channel, slot, left):  # type: ignore[no-untyped-def]
-    """The probability that the ad which the user sees is clicked."""
-    weight = m.click_weight * c.slot_click[channel, slot] * c.device_click[row.device]
+def click_chance(c, m, row, channel, slot, device, left):  # type: ignore[no-untyped-def]
+    """The probability that the ad which the user sees, on a device, is clicked."""
+    weight = m.click_weight * c.slot_click[channel, slot] * c.device_click[device]
     base = click_probability(c.click_rate[channel, row.stage], left, weight)
     return gained(base, c.adstock_click, row.adstock[channel], c.adstock_half, c.adstock_slope)
 
@@ -94,11 +94,14 @@ def note_touch(row, rest, channel, moment_h, clicked):  # type: ignore[no-untype
 
 
 @njit(inline="always")
-def see_rival(c, row, channel, u_view, counts):  # type: ignore[no-untyped-def]
+def see_rival(c, m, row, channel, u_view, counts):  # type: ignore[no-untyped-def]
     """A rival has the slot: if it is seen, the user's awareness of rivals rises, as ours would.
 
-    On a channel where rivals' ads gain nothing they are not looked at, nor counted.
+    On a channel where rivals' ads gain nothing they are not looked at, nor counted; where no rival bids
+    (a median of 0) there is none to be seen.
     """
+    if m.price_median[channel] <= 0.0:
+        return
     if u_view < c.view_rate[channel] and c.rival_gain[channel] > 0.0:
         row.rival_awareness = lift(row.rival_awareness, c.rival_gain[channel])
         counts.rival_views[channel] += 1

@@ -337,6 +337,8 @@ class Market:
         order["at"] = order["decided"] = moments(self.hour, self._epoch)
         for name in ("conversions", "attributed", "margin_micro"):
             self.record[name] += ledger[name]
+        self.record["episode_attributed"] += ledger["attributed"]
+        self.record["episode_revenue_micro"] += ledger["attributed_revenue_micro"]
         return order
 
     def checkpoint(self) -> Checkpoint:

@@ -39,6 +39,8 @@ CREATIVES = 4
 """How many creatives' exposures a user's record counts apart."""
 NEVER_S = 0xFFFFFFFF
 """The second of a visit that never was."""
+JOURNEY_OPEN = 8
+"""Bit of `devices`: a journey is open, whether it has visits yet or not."""
 COUNT_MOST = 0xFFFF
 """Counters of two bytes stay at their largest value."""
 
@@ -68,7 +70,7 @@ HOT = np.dtype(
         ("last_episode", "<u4"),  # number of the last episode in which the user was met, 1 …
         ("episodes", "<u4"),  # number of episodes in which the user was met
         ("stage", "u1"),
-        ("device", "u1"),  # of the last session: 0 desktop, 1 mobile, 2 tablet
+        ("device", "u1"),  # the person's own: 0 desktop, 1 mobile, 2 tablet
         ("flags", "u1"),
         ("ring_head", "u1"),  # where the next touch goes
         ("last_click_h", "<f8"),  # -1: never
@@ -80,7 +82,7 @@ HOT = np.dtype(
         ("clicks", "<u2"),
         ("conversions", "<u2"),
         ("journeys", "<u2"),  # opened so far
-        ("devices", "u1"),  # used in the open journey, one bit each; 0: no journey is open
+        ("devices", "u1"),  # visited from in the open journey, a bit each, and JOURNEY_OPEN; 0: none is open
         ("source", "u1"),  # of the first visit, see sessions.SOURCES; 255: never visited
         ("last_click_channel", "u1"),
         ("ring_orders", "u1"),  # how many of the last orders are filled

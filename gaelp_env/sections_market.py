@@ -268,4 +268,7 @@ class Rivals(Part):
     def _somebody(self) -> Rivals:
         if self.kind == "bidders" and all(rival.strategy == "none" for rival in self.in_order()):
             raise ValueError("kind is bidders and no rival has a strategy; give rivals.one.strategy at least")
+        for name, rival in zip(("one", "two", "three", "four"), self.in_order(), strict=True):
+            if rival.strategy == "paced" and rival.budget_per_day == 0.0:
+                raise ValueError(f"{name} is paced and has no budget; give {name}.budget_per_day above 0")
         return self

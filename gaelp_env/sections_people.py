@@ -67,8 +67,8 @@ class People(Part):
         published.GA4_DEVICE_SHARES, "share", "published: GA4 public sample", "desktop, mobile, tablet"
     )
     device_redraw: float = field_of(
-        0.27, "probability", "derived: Criteo, 31 % of orders on several devices at 3.5 sessions",
-        "a session's device is drawn anew", ge=0.0, le=1.0,
+        0.20, "probability", "derived: Criteo, 31 % of orders on several devices at 3.5 sessions",
+        "a session's device is drawn from the shares and not the person's own", ge=0.0, le=1.0,
     )  # fmt: skip
     inactivity_days: float = field_of(
         14.0, "days", "published: the 14-day rule",

@@ -6,7 +6,7 @@ from numba import njit
 
 from gaelp_env.adstock import hill
 from gaelp_env.chance import CLOCK, uniforms
-from gaelp_env.devices import device_after, how_many
+from gaelp_env.devices import session_device
 from gaelp_env.journey import NEVER_H, stage_below, waiting_time
 from gaelp_env.ledger import SCORE_UNIT, K
 from gaelp_env.population import (
@@ -15,6 +15,7 @@ from gaelp_env.population import (
     COUNT_MOST,
     CREATIVES,
     EMPTY_MINUTE,
+    JOURNEY_OPEN,
     KNOWN,
     NEVER_S,
     REACHED,
@@ -157,24 +158,23 @@ def last_active_h(row, rest):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def begin_session(c, row, rest, moment_h, u_device, counts):  # type: ignore[no-untyped-def]
-    """A touch or a visit: the device may change, and a journey that has closed gives way to a new one.
+def go_on(c, row, rest, moment_h, counts):  # type: ignore[no-untyped-def]
+    """A touch or a visit goes on with the open journey; one that has closed gives way to a new one.
 
-    The journey id closes after `inactivity_h` without a session or with an order; the person stays.
+    The journey id closes after `inactivity_h` without a touch or a visit, or with an order; the person stays.
     """
-    row.device = device_after(row.device, u_device, c.device_redraw, c.devices_up_to[0], c.devices_up_to[1])
     if row.devices != 0 and journey_is_over(moment_h - last_active_h(row, rest), c.inactivity_h):
         row.devices = 0
     if row.devices == 0:
+        row.devices = JOURNEY_OPEN
         row.journeys = counted(row.journeys)
         counts.journeys += 1
-    row.devices |= 1 << row.device
 
 
 @njit(inline="always")
-def devices_used(row):  # type: ignore[no-untyped-def]
-    """How many devices the open journey has been on so far."""
-    return how_many(row.devices)
+def device_now(c, row, u):  # type: ignore[no-untyped-def]
+    """The device of the session at hand."""
+    return session_device(row.device, u, c.device_redraw, c.devices_up_to[0], c.devices_up_to[1])
 
 
 @njit(inline="always")

@@ -8,13 +8,14 @@ from numba import njit
 from gaelp_env.adstock import gained
 from gaelp_env.chance import VISIT, uniforms
 from gaelp_env.conversion import buy_probability, delay_h, order_value
+from gaelp_env.devices import how_many
 from gaelp_env.funnel import CART, CHECKOUT, ORDER, VIEW, depth_of
 from gaelp_env.ledger import MICRO
 from gaelp_env.population import KNOWN, NEVER_S
 from gaelp_env.prospect import advance_probability
 from gaelp_env.response import lift
 from gaelp_env.sessions import NO_SOURCE, return_rate
-from gaelp_env.upkeep import counted, devices_used, enter, frequency_weight, stock_at, stock_of, voice_of
+from gaelp_env.upkeep import counted, enter, frequency_weight, stock_at, stock_of, voice_of
 
 
 @njit(inline="always")
@@ -49,13 +50,14 @@ def decide_order(c, row, rest, moment_h, u_value, u_part, u_within, counts):  # 
 
 
 @njit(nogil=True)
-def visit_site(c, m, row, rest, moment_h, j, u_move, source, channel, counts, visit):  # type: ignore[no-untyped-def]
+def visit_site(c, m, row, rest, moment_h, j, u_move, device, source, channel, counts, visit):  # type: ignore[no-untyped-def]
     """A visit to our site: intent rises, an order may be decided, else the stage may move.
 
     Args:
-      row, rest: the user's hot and cold half, up to date at `moment_h`, in a session.
+      row, rest: the user's hot and cold half, up to date at `moment_h`, in an open journey.
       j: number of the candidate in the tick.
       u_move: uniform for the move.
+      device: of the session.
       source, channel: where the visit comes from, and the channel of the ad that was clicked, or -1.
       counts: the ledger's counters.
       visit: one VISIT, written.
@@ -71,7 +73,7 @@ def visit_site(c, m, row, rest, moment_h, j, u_move, source, channel, counts, vi
     row.visit_s = int(moment_h * 3600.0)
     row.intent = lift(row.intent, c.intent_per_visit)
     u_buy, u_value, u_part, u_within = uniforms(m.key, row.number, m.tick, VISIT, j)
-    weight = c.device_buy[row.device] * frequency_weight(c, stock_of(row))
+    weight = c.device_buy[device] * frequency_weight(c, stock_of(row))
     weight *= voice_of(c, row.awareness, row.rival_awareness)
     buys = buy_probability(c.buy_rate[row.stage], row.propensity, row.intent, c.intent_boost, weight)
     depth = depth_of(u_buy, buys, c.order_rate, c.checkout_rate, c.cart_rate)
@@ -79,8 +81,9 @@ def visit_site(c, m, row, rest, moment_h, j, u_move, source, channel, counts, vi
     if waits:  # a person with an order pending decides no other
         depth, buys = min(depth, CHECKOUT), 0.0
     visit.number, visit.at_h, visit.buy = row.number, moment_h, buys
-    visit.source, visit.channel, visit.device, visit.depth = source, channel, row.device, depth
-    visit.devices, visit.journey = devices_used(row), row.journeys
+    row.devices |= 1 << device
+    visit.source, visit.channel, visit.device, visit.depth = source, channel, device, depth
+    visit.devices, visit.journey = how_many(row.devices), row.journeys
     if depth == ORDER:
         decide_order(c, row, rest, moment_h, u_value, u_part, u_within, counts)
         row.devices = 0

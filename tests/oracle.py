@@ -29,7 +29,7 @@ from tests.oracle_chance import (
     poisson,
     single,
 )  # fmt: skip
-from tests.oracle_person import User, device_of, next_device
+from tests.oracle_person import User, device_of, session_device
 from tests.oracle_prospect import Prospect
 from tests.oracle_seasons import begins, click_level, price_level, traffic_in
 from tests.oracle_site import BY_CHANNEL, COUNTS, Tick
@@ -205,7 +205,6 @@ class OracleMarket(Adverts):
         source = sum(u_source >= sum(shares[: k + 1]) for k in range(3))
         if user.source in range(4) and u_again < self.config.visits.source_again:
             source = user.source
-        device = next_device(user, u_device, self.config)
-        inactivity_h = 24 * self.config.people.inactivity_days
-        self.out.counts["journeys"] += user.begin_session(at_h, device, inactivity_h)
-        self.visit(user, at_h, j, u_move, source, -1)
+        device = session_device(user, u_device, self.config)
+        self.out.counts["journeys"] += user.go_on(at_h, 24 * self.config.people.inactivity_days)
+        self.visit(user, at_h, j, u_move, device, source, -1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gaelp_env.config import Channel
 from tests.oracle_auction import Won, auction
 from tests.oracle_chance import AUCTION, RESPOND, SLOTS, draw
-from tests.oracle_person import Ad, User, next_device
+from tests.oracle_person import Ad, User, session_device
 from tests.oracle_prospect import lifted, saturated
 from tests.oracle_site import PAID, Site, Touch
 
@@ -93,13 +93,13 @@ class Adverts(Site):
             self._see(user, at_h, k, view, luck[1], paid)
             if clicked:
                 count["clicks"][k] += 1
-                self.visit(user, at_h, j, luck[2], PAID, k)
+                self.visit(user, at_h, j, luck[2], view.device, PAID, k)
         return None
 
     def _looked_at(self, user: User, at_h: float, j: int, k: int, slot: int, luck: list[float]) -> View:
         """What the person would see and whether they would click; changes nothing."""
         config, response, channel = self.config, self.config.response, self.channels[k]
-        device, creative = next_device(user, luck[3], config), self._creative(user, at_h, j)
+        device, creative = session_device(user, luck[3], config), self._creative(user, at_h, j)
         counter = creative if response.fatigue_by == "creative" else 0
         quality = response.creative_quality[min(len(user.touches), len(response.creative_quality) - 1)]
         worn = (1.0 + user.fatigue(counter, at_h, config)) ** -channel.fatigue_exponent
@@ -125,9 +125,7 @@ class Adverts(Site):
     def _see(self, user: User, at_h: float, k: int, view: View, u_move: float, paid: int) -> None:
         """Our ad is seen: awareness rises, the stage may move, and what it is worth accrues."""
         config, channel = self.config, self.channels[k]
-        self.out.counts["journeys"] += user.begin_session(
-            at_h, view.device, 24 * config.people.inactivity_days
-        )
+        self.out.counts["journeys"] += user.go_on(at_h, 24 * config.people.inactivity_days)
         push = channel.forward_push[min(user.stage, 2)]
         before = user.awareness
         user.awareness = lifted(before, channel.awareness_gain * view.left)

@@ -111,14 +111,12 @@ class User:
         if episode not in self.episodes:
             self.episodes.append(episode)
 
-    def begin_session(self, at_h: float, device: int, inactivity_h: float) -> bool:
-        """A touch or a visit on a device. Returns whether a journey opens with it."""
-        self.device = device
+    def go_on(self, at_h: float, inactivity_h: float) -> bool:
+        """A touch or a visit. Returns whether a journey opens with it."""
         opens = not self.journey_open or at_h - self.active_h > inactivity_h
         if opens:
             self.journeys.append(set())
         self.journey_open = True
-        self.journeys[-1].add(device)
         return opens
 
     def enter(self, stage: int, at_h: float, config: MarketConfig, key: int) -> None:
@@ -143,7 +141,7 @@ def device_of(shares: tuple[float, float, float], u: float) -> int:
     return 0 if u < shares[0] else 1 if u < shares[0] + shares[1] else 2
 
 
-def next_device(user: User, u: float, config: MarketConfig) -> int:
-    """The device of a person's next session: often the same again."""
+def session_device(user: User, u: float, config: MarketConfig) -> int:
+    """The device of a session: often the person's own."""
     redraw = config.people.device_redraw
     return device_of(config.people.device_shares, u / redraw) if u < redraw else user.device

@@ -106,7 +106,9 @@ class Site:
         hourly = return_chance(at_h - user.visited_h, likely, self.config)
         return unasked + hourly / (people.visits_per_day / 24)
 
-    def visit(self, user: User, at_h: float, j: int, u_move: float, source: int, channel: int) -> None:
+    def visit(
+        self, user: User, at_h: float, j: int, u_move: float, device: int, source: int, channel: int
+    ) -> None:
         """A visit to our site: intent rises, an order may be decided, else the stage may move."""
         config, counts = self.config, self.out.counts
         counts["visits"] += 1
@@ -115,13 +117,14 @@ class Site:
         user.source = source if user.source is None else user.source
         user.intent = lifted(user.intent, config.response.intent_per_visit)
         luck = draw(self.key, user.number, self.tick, VISIT, j)
-        buys = self._buys(user, at_h)
+        buys = self._buys(user, at_h, device)
         depth = self._depth(luck[0], buys)
         if user.due_h is not None:
             depth, buys = min(depth, CHECKOUT), 0.0
         journey = user.journeys[-1]
+        journey.add(device)
         visit = Visit(
-            at_h, user.number, buys, source, channel, user.device, depth, len(journey), len(user.journeys)
+            at_h, user.number, buys, source, channel, device, depth, len(journey), len(user.journeys)
         )
         self.out.visits.append(visit)
         if depth == ORDER:
@@ -134,10 +137,10 @@ class Site:
         if u_move < self.prospect.on_visit(user.stage, user.awareness, user.intent):
             user.enter(user.stage + 1, at_h, config, self.key)
 
-    def _buys(self, user: User, at_h: float) -> float:
+    def _buys(self, user: User, at_h: float, device: int) -> float:
         weight = self.prospect.frequency(user.stock(at_h, self.config))
         weight *= self.prospect.voice(user.awareness, user.rival_awareness)
-        weight *= self.config.conversion.device_buy[user.device]
+        weight *= self.config.conversion.device_buy[device]
         return self.prospect.buys(user.stage, user.propensity, user.intent, weight)
 
     def _depth(self, u: float, buys: float) -> int:

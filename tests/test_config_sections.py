@@ -133,7 +133,15 @@ def test_bidders_without_a_bidder_are_refused_with_the_remedy() -> None:
     told = refusal({"rivals.kind": "bidders"})
     assert told.startswith("rivals.kind is 'bidders': kind is bidders and no rival has a strategy; ")
     assert told.endswith("give rivals.one.strategy at least.")
-    assert load_config({"rivals.kind": "bidders", "rivals.four.strategy": "paced"}).rivals.kind == "bidders"
+    assert (
+        load_config({"rivals.kind": "bidders", "rivals.four.strategy": "truthful"}).rivals.kind == "bidders"
+    )
+
+
+def test_a_paced_rival_without_a_budget_is_refused_with_the_remedy() -> None:
+    paced = {"rivals.kind": "bidders", "rivals.four.strategy": "paced"}
+    assert refusal(paced).endswith("four is paced and has no budget; give four.budget_per_day above 0.")
+    assert load_config(paced | {"rivals.four.budget_per_day": 50.0}).rivals.four.budget_per_day == 50.0
 
 
 @pytest.mark.parametrize(

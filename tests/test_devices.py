@@ -1,4 +1,4 @@
-"""Devices: the shares are the steady state, and journeys take several by the formula."""
+"""Devices: sessions keep the shares, and journeys take several by the formula."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba import njit
 
 from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
-from gaelp_env.devices import DESKTOP, MOBILE, TABLET, device_after, device_of, how_many
+from gaelp_env.devices import DESKTOP, MOBILE, TABLET, device_of, how_many, session_device
 from gaelp_env.market import Market
 
 PEOPLE = MarketConfig().people
@@ -27,20 +27,23 @@ def cumulated(draw: st.DrawFn) -> tuple[float, float]:
 
 
 def several(shares: tuple[float, ...], redraw: float, sessions: float) -> float:
-    """P(more than one device over k sessions) = 1 - sum of p_d (1 - s (1 - p_d)) ** (k - 1)."""
-    one: float = sum(p * (1.0 - redraw * (1.0 - p)) ** (sessions - 1.0) for p in shares)
+    """P(more than one device over k sessions), by the person's own device h and the only one used."""
+    one = 0.0
+    for home, p in enumerate(shares):
+        one += p * (1.0 - redraw * (1.0 - p)) ** sessions
+        one += p * sum((redraw * q) ** sessions for k, q in enumerate(shares) if k != home)
     return 1.0 - one
 
 
 @njit
 def walks(u, redraw, desktop, both):  # type: ignore[no-untyped-def]
-    """Last device and set of devices of each row's walk over its sessions."""
+    """Last device and set of devices of each row's sessions; the first uniform draws the person's own."""
     last, used = np.empty(len(u), np.int64), np.empty(len(u), np.int64)
     for i in range(len(u)):
-        device = device_of(u[i, 0], desktop, both)
-        seen = 1 << device
+        home = device = device_of(u[i, 0], desktop, both)
+        seen = 0
         for k in range(1, u.shape[1]):
-            device = device_after(device, u[i, k], redraw, desktop, both)
+            device = session_device(home, u[i, k], redraw, desktop, both)
             seen |= 1 << device
         last[i], used[i] = device, seen
     return last, used
@@ -53,12 +56,12 @@ def test_a_higher_draw_is_a_later_device(one: float, two: float, shares: tuple[f
 
 
 @given(cumulated(), SHARE, st.sampled_from([DESKTOP, MOBILE, TABLET]))
-def test_the_shares_are_the_steady_state_whatever_the_redraw_is(
+def test_sessions_keep_the_shares_whatever_the_redraw_is(
     shares: tuple[float, float], redraw: float, first: int
 ) -> None:
     """p_d = (1 - s) p_d + s p_d: of a session's draws the share s goes by the shares, the rest stay."""
     grid = (np.arange(2000) + 0.5) / 2000.0
-    after = np.array([device_after(first, float(u), redraw, *shares) for u in grid])
+    after = np.array([session_device(first, float(u), redraw, *shares) for u in grid])
     p = np.diff([0.0, *shares, 1.0])
     expected = redraw * p + (1.0 - redraw) * (np.arange(3) == first)
     assert np.bincount(after, minlength=3) / 2000.0 == pytest.approx(expected, abs=1.1e-3)
@@ -68,14 +71,14 @@ def test_the_shares_are_the_steady_state_whatever_the_redraw_is(
 def test_without_a_redraw_the_device_stays_and_with_one_each_time_it_is_drawn(
     u: float, shares: tuple[float, float], first: int
 ) -> None:
-    assert device_after(first, u, 0.0, *shares) == first
-    assert device_after(first, u, 1.0, *shares) == device_of(u, *shares)
+    assert session_device(first, u, 0.0, *shares) == first
+    assert session_device(first, u, 1.0, *shares) == device_of(u, *shares)
 
 
 def test_a_device_worked_by_hand() -> None:
     assert [device_of(u, 0.58, 0.978) for u in (0.0, 0.579, 0.58, 0.977, 0.978, 0.999)] == [0, 0, 1, 1, 2, 2]
     # s = .27: u = .135 is .5 of the redraw, a desktop; .2 is .7407, a mobile; .3 is no redraw
-    assert [device_after(TABLET, u, 0.27, 0.58, 0.978) for u in (0.135, 0.2, 0.3)] == [0, 1, 2]
+    assert [session_device(TABLET, u, 0.27, 0.58, 0.978) for u in (0.135, 0.2, 0.3)] == [0, 1, 2]
 
 
 def test_how_many_devices_a_set_has() -> None:
@@ -86,7 +89,7 @@ def test_how_many_devices_a_set_has() -> None:
 @pytest.mark.parametrize("sessions", [2, 4, 9])
 def test_several_devices_come_by_the_formula(redraw: float, sessions: int) -> None:
     shares = PEOPLE.device_shares
-    u = np.random.default_rng(1).random((200_000, sessions))
+    u = np.random.default_rng(1).random((200_000, sessions + 1))
     last, used = walks(u, redraw, shares[0], shares[0] + shares[1])
     expected = several(shares, redraw, sessions)
     sd = math.sqrt(expected * (1.0 - expected) / len(u))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.config_load import load_config
 from gaelp_env.constants import season_of
 from gaelp_env.ledger import TRAIL
 from gaelp_env.market import Market, Tick
@@ -369,3 +370,31 @@ def test_births_keep_the_market_in_balance() -> None:
         market.begin_episode()
     assert market.record["next_number"] > 400
     assert 90 < market.record["active"] < 230
+
+
+def test_an_ad_without_any_effect_changes_nothing_that_people_do() -> None:
+    """The twin meets the same luck: with gains, pushes and clicks at zero, bids move no visit or order."""
+    config = load_config(
+        {
+            "people.users": 2_000, "people.media_per_day": 20.0, "people.visits_per_day": 6.0,
+            "people.device_redraw": 0.5, "conversion.device_buy": [0.5, 1.5, 1.0],
+            "conversion.visit_rate": [0.2] * 5, "budget.per_episode": 1e6,
+            "rivals.share_of_voice": False, "response.adstock_visit": 0.0, "response.frequency_gain": 0.0,
+            "journey.forward_base": [-20.0, -20.0, -20.0],
+        }
+        | {f"channels.{name}.{key}": value for name in CHANNELS for key, value in NO_EFFECT.items()}
+    )  # fmt: skip
+    stories, views = [], []
+    for bid in (0.0, 200.0):
+        market = Market.born(config, 5)
+        market.begin_episode()
+        ticks = [market.advance(np.full(5, bid)) for _ in range(96)]
+        stories.append(np.concatenate([tick.visits[list(ASKED)] for tick in ticks]))
+        views.append(sum(int(tick.ledger["views"].sum()) for tick in ticks))
+    assert views[0] == 0 and views[1] > 10_000
+    assert len(stories[0]) > 1_000 and stories[0].tobytes() == stories[1].tobytes()
+
+
+NO_EFFECT = {"awareness_gain": 0.0, "click_rate": [0.0] * 5, "forward_push": [-20.0] * 3}
+ASKED = ("number", "at_h", "buy", "source", "device", "depth")
+"""What a visit is, the advertiser's count of journeys apart."""

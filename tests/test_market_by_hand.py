@@ -9,7 +9,7 @@ import pytest
 
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.market import Market
-from gaelp_env.population import CLICKED, EMPTY_MINUTE, GONE, KNOWN, REACHED, Stage
+from gaelp_env.population import CLICKED, EMPTY_MINUTE, GONE, JOURNEY_OPEN, KNOWN, REACHED, Stage
 from gaelp_env.sessions import PAID
 from tests.markets import busy_world, play, state_of
 
@@ -185,7 +185,7 @@ def test_a_journey_closes_after_fourteen_idle_days_and_the_person_stays() -> Non
     wait(market, 14 * 24)  # exactly the rule: still open
     market.touch(number, SOCIAL)
     row = user(market, number)
-    assert (row["journeys"], row["devices"]) == (1, 1 << row["device"])
+    assert (row["journeys"], row["devices"]) == (1, JOURNEY_OPEN)
     wait(market, 14 * 24 + 1)
     fatigue = user(market, number)["fatigue"][0]
     market.touch(number, SOCIAL)
@@ -207,13 +207,13 @@ def test_a_journey_ends_with_an_order_that_is_decided() -> None:
 
 def test_a_journey_collects_the_devices_that_it_was_on() -> None:
     config = {"device_redraw": 1.0, "device_shares": [0.4, 0.3, 0.3]}
-    market = sleeper(people=config)
+    market = sleeper(people=config, conversion={"buy_rate": [0.0] * 5})
     number, used = market.name_user(), set()
     for _ in range(12):
-        market.touch(number, SOCIAL)
-        used.add(int(user(market, number)["device"]))
-        assert user(market, number)["devices"] == sum(1 << device for device in used)
-    assert used == {0, 1, 2}
+        market.touch(number, SOCIAL, clicked=True)
+        used.add(int(user(market, number)["devices"]))
+    assert user(market, number)["devices"] == JOURNEY_OPEN + 7
+    assert used <= set(range(JOURNEY_OPEN + 1, JOURNEY_OPEN + 8)), "a click is a visit on some device"
     assert user(market, number)["journeys"] == 1
 
 

@@ -200,7 +200,7 @@ def same_counts(row: Any, user: User) -> None:
         "visits": len(user.visits),
         "conversions": len(user.orders),
         "journeys": len(user.journeys),
-        "devices": sum(1 << device for device in user.journeys[-1]) if user.journey_open else 0,
+        "devices": 8 + sum(1 << device for device in user.journeys[-1]) if user.journey_open else 0,
         "source": NO_SOURCE if user.source is None else user.source,
         "visit_s": int(user.visits[-1] * 3600) if user.visits else NEVER_S,
         "first_seen_s": round(user.first_seen_h * 3600),

@@ -225,6 +225,9 @@ def test_where_all_rivals_rest_any_bid_wins_for_the_reserve() -> None:
     assert ledger["bids"][:4].sum() > 50
     assert (ledger["wins"][:4] == ledger["bids"][:4]).all()
     assert not ledger["spend_micro"][:4].any()
+    alone = market.advance(np.zeros(K)).ledger
+    assert alone["opportunities"][:4].sum() > 50
+    assert not alone["rival_views"].any(), "ads of rivals who do not bid are not seen"
 
 
 def played(bid: float, seed: int, episodes: int = 3) -> tuple[list[float], np.ndarray]:
