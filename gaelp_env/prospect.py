@@ -24,7 +24,7 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED, can_advance, forward_probability, stage_below
-from gaelp_env.response import fade, lift
+from gaelp_env.response import fade, lift, revert
 from gaelp_env.voice import share_of_voice
 
 AWARENESS_KNOTS = 17
@@ -109,7 +109,7 @@ def value_of_visit(c, table, stage, awareness, intent, propensity, often=1.0):  
         return value
     gap_h = c.same_day_share * c.same_day_h + (1.0 - c.same_day_share) * c.gap_mean_h
     later_a = fade(awareness, gap_h, c.awareness_half_life_h)
-    later_i = fade(lift(intent, c.intent_per_visit), gap_h, c.intent_half_life_h)
+    later_i = revert(lift(intent, c.intent_per_visit), c.intent_base, gap_h, c.intent_half_life_h)
     again = single_visit(c, table, stage, later_a, later_i, propensity, 1.0)
     again -= propensity * prospect(table, stage, later_a, later_i)
     return value + back / (1.0 - back) * again
@@ -131,7 +131,7 @@ def visits_brought(c, table, stage, awareness, intent, propensity, stock, channe
     per_h = c.adstock_visit * c.visit_rate[stage] * c.visits_per_day / 24.0
     span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
     extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
-    later_i = fade(intent, span_h, c.intent_half_life_h)
+    later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
     adds = value_of_visit(c, table, stage, awareness, later_i, propensity)
     return extra * (adds - propensity * prospect(table, stage, awareness, later_i))
 
@@ -152,7 +152,8 @@ def _solve(constants, leaves_per_h, steps):  # type: ignore[no-untyped-def]
                 awareness = a / (AWARENESS_KNOTS - 1)
                 for i in range(INTENT_KNOTS):
                     intent = i / (INTENT_KNOTS - 1)
-                    later_a, later_i = awareness * keep_awareness, intent * keep_intent
+                    later_a = awareness * keep_awareness
+                    later_i = c.intent_base + (intent - c.intent_base) * keep_intent
                     idle = prospect(table, s, later_a, later_i)
                     if s > 0:
                         idle += falls * (prospect(table, stage_below(s), later_a, later_i) - idle)

@@ -81,6 +81,7 @@ class OracleMarket(Adverts):
             propensity=single(log_normal(u_buys, math.exp(-spread * spread / 2), spread)),
             device=device_of(people.device_shares, u_device),
             leaves_h=single(hour - 24.0 * people.stay_days * math.log(u_stay)),
+            intent=single(self.config.response.intent_base),
             first_seen_h=hour,
             seen_h=hour,
         )

@@ -110,7 +110,8 @@ class Prospect:
         days = visits.same_day_share * visits.same_day_h / 24 + (1 - visits.same_day_share) * visits.gap_days
         awareness *= 0.5 ** (days / response.awareness_half_life_d)
         intent = lifted(intent, response.intent_per_visit)
-        return awareness, intent * 0.5 ** (days / response.intent_half_life_d)
+        base = response.intent_base
+        return awareness, base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
 
     def one_visit(
         self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
@@ -148,7 +149,8 @@ class Prospect:
         still_here = math.exp(-STEP_H / stay_h)
         keep_a = 0.5 ** (STEP_H / (24.0 * response.awareness_half_life_d))
         keep_i = 0.5 ** (STEP_H / (24.0 * response.intent_half_life_d))
-        later = [(a * keep_a, i * keep_i) for a, i in self.knots]
+        base = response.intent_base
+        later = [(a * keep_a, base + (i - base) * keep_i) for a, i in self.knots]
         idle_at = np.array([self.weights(a, i) for a, i in later])
         half_lives = (math.inf, *(24.0 * d for d in self.journey.backward_half_life_d))
         falls = [1.0 - 0.5 ** (STEP_H / h) for h in half_lives]
@@ -214,7 +216,8 @@ class Prospect:
         days = self.config.channels.in_order()[channel].adstock_half_life_d / math.log(2)
         area = days * (math.log(half + stock + 1.0) - math.log(half + stock))
         a_day = self.config.people.visits_per_day * self.conversion.visit_rate[stage]
-        intent *= 0.5 ** (days / response.intent_half_life_d)
+        base = response.intent_base
+        intent = base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
         adds = self.of_visit(stage, awareness, intent, propensity)
         adds -= propensity * self.at(stage, awareness, intent)
         return response.adstock_visit * a_day * area * adds
