@@ -146,7 +146,7 @@ def _sweeps(market: Market, span: range) -> Callable[[], None]:
 
     def sweeps() -> None:
         for tick, weight in zip(span, weights, strict=True):
-            sweep(key, tick, people.number, people.rate, people.size, weight, index, luck)
+            sweep(key, tick, people.number, people.rate, 0, people.size, weight, index, luck)
 
     return sweeps
 

@@ -6,6 +6,8 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 
 @njit(inline="always")
 def hill(stock, half, slope):  # type: ignore[no-untyped-def]
@@ -24,7 +26,7 @@ def hill(stock, half, slope):  # type: ignore[no-untyped-def]
         return 0.0
     if slope == 1.0:
         return stock / (half + stock)
-    return 1.0 / (1.0 + math.exp(slope * math.log(half / stock)))
+    return 1.0 / (1.0 + exponential(slope * math.log(half / stock)))
 
 
 @njit(inline="always")

@@ -21,7 +21,7 @@ _S32 = np.uint64(32)
 
 
 @njit(cache=True, nogil=True)
-def sweep(key, tick, number, rate, size, weight, index, luck):  # type: ignore[no-untyped-def]
+def sweep(key, tick, number, rate, first, end, weight, index, luck):  # type: ignore[no-untyped-def]
     """Lists the users who may have candidates in this tick, in memory order.
 
     A user is listed if the arrival uniform is below the mean, which is never less than the
@@ -30,10 +30,10 @@ def sweep(key, tick, number, rate, size, weight, index, luck):  # type: ignore[n
     Args:
       key, tick: address of the draws.
       number, rate: `[capacity]` columns of the population; rate in candidates a day.
-      size: rows in use.
+      first, end: rows that are looked at, `first … end - 1`.
       weight: days' worth of candidates in this tick (tick length in days x profile).
-      index: `[capacity]` int64, filled with positions.
-      luck: `[capacity]` float64, filled with the users' arrival uniforms.
+      index: `[end - first]` int64, filled with positions.
+      luck: `[end - first]` float64, filled with the users' arrival uniforms.
     Returns: how many are listed.
     """
     k0 = np.uint64(key) & _MASK
@@ -41,9 +41,9 @@ def sweep(key, tick, number, rate, size, weight, index, luck):  # type: ignore[n
     t = np.uint64(tick)
     words = np.empty(BLOCK, np.uint32)
     found = 0
-    start = 0
-    while start < size:
-        stop = min(size, start + BLOCK)
+    start = first
+    while start < end:
+        stop = min(end, start + BLOCK)
         for i in range(start, stop):
             a, _b, _c, _d = philox(np.uint64(number[i]), t, np.uint64(ARRIVE), np.uint64(0), k0, k1)
             words[i - start] = np.uint32(a)

@@ -12,6 +12,7 @@ import math
 from numba import njit
 
 from gaelp_env.chance import normal_quantile
+from gaelp_env.exponentials import exponential
 
 SECOND, FIRST, OWNED, GSP = 0, 1, 2, 3
 RULES = {"second": SECOND, "first": FIRST, "gsp": GSP, "owned": OWNED}
@@ -54,7 +55,7 @@ def pressure_after(pressure, u, log_sd, elapsed_h, half_life_h):  # type: ignore
 @njit(inline="always")
 def price_at(u, median, log_sd):  # type: ignore[no-untyped-def]
     """The log-normal price at quantile u: median * exp(log_sd * z(u)), CPM."""
-    return median * math.exp(log_sd * normal_quantile(u))
+    return median * exponential(log_sd * normal_quantile(u))
 
 
 @njit(inline="always")

@@ -33,11 +33,9 @@ def slot_won(c, m, channel, audience, number, j, u_price):  # type: ignore[no-un
 
 
 @njit(nogil=True)
-def buy_slot(c, m, tables, channel, audience, number, j):  # type: ignore[no-untyped-def]
+def buy_slot(c, m, channel, audience, number, j):  # type: ignore[no-untyped-def]
     """Auctions a slot.
 
-    Args:
-      tables: `[K, KNOTS]` of prices.py.
     Returns: (slot 0, 1, … or LOST, price in CPM, uniform that tells whether it is seen, 1 if the price is
       the reserve).
     """
@@ -62,7 +60,9 @@ def buy_slot(c, m, tables, channel, audience, number, j):  # type: ignore[no-unt
         return slot, bid, u_view, 0
     next_price = 0.0
     if below > 0.0:
-        next_price = m.price_median[channel] * relative_price(c.family, below, c.price_shape, tables[channel])
+        next_price = m.price_median[channel] * relative_price(
+            c.family, below, c.price_shape, m.price_table[channel]
+        )
     floor = 0.0
     if u_has_floor < c.floor_share:
         floor = price_at(u_floor, m.floor_median[channel], c.floor_log_sd)

@@ -34,7 +34,7 @@ def _meet(constants, moments, hot, i, now_h, sums):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
-def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sums, counts, touches, visits):  # type: ignore[no-untyped-def]
+def _touch(constants, moments, hot, cold, i, channel, clicked, now_h, sums, counts, touches, visits):  # type: ignore[no-untyped-def]
     c, m, row, rest, total = constants[0], moments[0], hot[i], cold[i], sums[0]
     n = _FIRST_BY_HAND + row.touches
     tally(row, -1, total)
@@ -42,7 +42,7 @@ def _touch(constants, moments, table, hot, cold, i, channel, clicked, now_h, sum
     go_on(c, row, rest, now_h, counts[0])
     creative = choose_creative(c, m, row, n)
     left = effect_left(c, row, rest, channel, creative, now_h)
-    see_ad(c, m, table, row, channel, creative, now_h, u_ad_move, left, float(clicked), counts[0])
+    see_ad(c, m, row, channel, creative, now_h, u_ad_move, left, float(clicked), counts[0])
     note_touch(row, rest, channel, now_h, clicked)
     counts[0].views[channel] += 1
     touch = touches[0]
@@ -74,13 +74,13 @@ def meet(constants: Any, moments: Any, people: Population, at: int, now_h: float
 
 
 def touch(
-    constants: Any, moments: Any, table: Any, people: Population, at: int, channel: int, clicked: bool,
+    constants: Any, moments: Any, people: Population, at: int, channel: int, clicked: bool,
     now_h: float, sums: Any,
 ) -> tuple[NDArray[Any], bool, Any]:  # fmt: skip
     """Shows the user at `at` an ad; returns (`[1]` of TOUCH, whether an order was decided, LEDGER)."""
     counts, touches = np.zeros(1, LEDGER), np.zeros(1, TOUCH)
     decided = _touch(
-        constants, moments, table, people.hot, people.cold, at, channel, int(clicked), now_h, sums, counts,
+        constants, moments, people.hot, people.cold, at, channel, int(clicked), now_h, sums, counts,
         touches, np.zeros(1, VISIT),
     )  # fmt: skip
     people.changed[at] = 1

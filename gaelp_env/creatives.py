@@ -6,6 +6,8 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 EVEN, SEQUENTIAL, FRESHEST = 0, 1, 2
 ROTATIONS = {"even": EVEN, "sequential": SEQUENTIAL, "freshest": FRESHEST}
 MOST = 4
@@ -51,4 +53,4 @@ def spaced(gap_h, loss, span_h):  # type: ignore[no-untyped-def]
       loss: rho in [0, 1].
       span_h: tau > 0.
     """
-    return 1.0 - loss * math.exp(-gap_h / span_h)
+    return 1.0 - loss * exponential(-gap_h / span_h)

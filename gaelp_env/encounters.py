@@ -81,14 +81,13 @@ def lose_slot(c, m, row, channel, j, ledger):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def meet(  # type: ignore[no-untyped-def]
-    constants, moment, table, prices, hot, cold, changed, index, candidates, count, counts, sums, touches,
+    constants, moment, hot, cold, changed, index, candidates, count, counts, sums, touches,
     won, decided, visits,
 ):  # fmt: skip
     """Meets the users who arrive, one after the other, each at all their moments.
 
     Args:
-      constants, moment, table: Constants and MOMENT, one-element arrays, and the prospect table.
-      prices: `[K, KNOTS]` tables of rivals' prices, see prices.py.
+      constants, moment: Constants and MOMENT, one-element arrays.
       hot, cold, changed: the population's columns; changed in place.
       index, candidates: `[count]` positions and numbers of candidates.
       counts, sums: one-element views of LEDGER and RECORD, added to in place.
@@ -166,7 +165,7 @@ def meet(  # type: ignore[no-untyped-def]
             if u_winnable >= c.winnable[channel]:
                 lose_slot(c, m, row, channel, j, ledger)
                 continue
-            slot, cpm, u_view, bound = buy_slot(c, m, prices, channel, audience, row.number, j)
+            slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j)
             if slot == LOST:
                 if c.rule[channel] != OWNED:
                     see_rival(c, m, row, channel, u_view, ledger)
@@ -187,7 +186,7 @@ def meet(  # type: ignore[no-untyped-def]
             creative = choose_creative(c, m, row, j)
             left = effect_left(c, row, rest, channel, creative, now_h)
             click = click_chance(c, m, row, channel, slot, device, left)
-            see_ad(c, m, table, row, channel, creative, now_h, u_ad_move, left, click, ledger)
+            see_ad(c, m, row, channel, creative, now_h, u_ad_move, left, click, ledger)
             clicked = u_click < click
             note_touch(row, rest, channel, now_h, clicked)
             ledger.views[channel] += 1

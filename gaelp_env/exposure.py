@@ -13,9 +13,10 @@ from gaelp_env.constants import MAX_TOUCHES
 from gaelp_env.creatives import EVEN, creative_of, spaced
 from gaelp_env.ledger import MICRO
 from gaelp_env.population import CLICKED, REACHED, RING
-from gaelp_env.prospect import advance_probability, expected_lift, visits_brought
+from gaelp_env.prospect import advance_probability
 from gaelp_env.response import click_probability, lift, wear
 from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_of
+from gaelp_env.worth import expected_lift, visits_brought
 
 
 @njit(nogil=True)
@@ -50,7 +51,7 @@ def click_chance(c, m, row, channel, slot, device, left):  # type: ignore[no-unt
 
 
 @njit(nogil=True)
-def see_ad(c, m, table, row, channel, creative, moment_h, u_move, left, click, counts):  # type: ignore[no-untyped-def]
+def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):  # type: ignore[no-untyped-def]
     """An ad of ours is seen: its worth accrues, awareness rises, fatigue counts, the stage may move.
 
     Args:
@@ -65,9 +66,11 @@ def see_ad(c, m, table, row, channel, creative, moment_h, u_move, left, click, c
         usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
         propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual
         often = frequency_weight(c, stock + 1.0)
-        worth = expected_lift(c, table, row.stage, before, after, row.intent, push, click, propensity, often)
+        worth = expected_lift(
+            c, m.worth, row.stage, before, after, row.intent, push, click, propensity, often
+        )
         if c.adstock_visit > 0.0:
-            worth += visits_brought(c, table, row.stage, after, row.intent, propensity, stock, channel)
+            worth += visits_brought(c, m.worth, row.stage, after, row.intent, propensity, stock, channel)
         counts.accrued_micro += int(math.floor(worth * MICRO + 0.5))
     row.awareness = after
     row.fatigue[creative if c.fatigue_by_creative else 0] += np.float32(1.0)

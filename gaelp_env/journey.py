@@ -6,6 +6,8 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 UNAWARE, AWARE, CONSIDERING, INTENT, CONVERTED = 0, 1, 2, 3, 4
 NEVER_H = 1e300
 """A clock that never rings: UNAWARE has nowhere to fall."""
@@ -29,7 +31,7 @@ def forward_probability(base, awareness, intent, push, awareness_push, intent_pu
     Returns: in (0, 1).
     """
     pull = (awareness_push + both_push * intent) * awareness + intent_push * intent
-    return 1.0 / (1.0 + math.exp(-(base + push + pull)))
+    return 1.0 / (1.0 + exponential(-(base + push + pull)))
 
 
 @njit(inline="always")

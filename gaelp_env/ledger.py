@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gaelp_env.config import CHANNELS
+from gaelp_env.prices import KNOTS
 
 K = len(CHANNELS)
 AUDIENCES = ("new", "reached", "known", "buyer")
@@ -17,6 +18,10 @@ A = len(AUDIENCES)
 R = 4
 """Rivals that a world has room for."""
 MICRO = 1_000_000
+AWARENESS_KNOTS = 17
+INTENT_KNOTS = 13
+WORTH = (5, AWARENESS_KNOTS, INTENT_KNOTS, 5)
+"""Shape of the table of worth.py: stage x awareness x intent x (prospect, T1, T2, T3, T4)."""
 SCORE_UNIT = float(2**20)
 """Scores are summed as integers of 1 / SCORE_UNIT."""
 
@@ -117,6 +122,8 @@ MOMENT = np.dtype(
         ("click_weight", "<f8"),
         ("stop_h", "<f8"),  # bidding stops at this moment …
         ("stop_number", "<i8"),  # … from this user on, among equal moments
+        ("price_table", "<f8", (K, KNOTS)),  # rivals' prices, see prices.py
+        ("worth", "<f8", WORTH),  # what ads are worth, see worth.py
     ]
 )
 """What is the same for everybody in a tick."""

@@ -19,22 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env import by_hand
-from gaelp_env.arrivals import count_candidates, sweep
 from gaelp_env.auction import OWNED
 from gaelp_env.births import births_in, born
-from gaelp_env.buffers import Buffers
+from gaelp_env.blocks import Blocks
 from gaelp_env.chance import key_of
 from gaelp_env.closing import begin_budget, close_budgets, close_tick
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of, epoch_of
-from gaelp_env.encounters import meet, settle
+from gaelp_env.encounters import settle
 from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
 from gaelp_env.opening import open_tick, pressures
 from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
-from gaelp_env.prospect import prospect_table
 from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
 from gaelp_env.tick import Checkpoint as Checkpoint
 from gaelp_env.tick import Tick as Tick
+from gaelp_env.worth import worth_table
 
 
 class Market:
@@ -52,10 +51,9 @@ class Market:
         self._records = np.array([record], RECORD)
         self._constants = constants_of(config)
         self._constant_record = as_record(self._constants)
-        self._table = prospect_table(config)
         self._epoch = epoch_of(config)
-        self._buffers = Buffers()
-        self._won_count = self._touch_count = self._decided_count = self._visit_count = 0
+        self._blocks = Blocks()
+        self._blocks.moments["worth"] = worth_table(config)
         self._prices = price_tables(self.record, config)
         self._pending = np.zeros(0, np.int64)
         self._find_pending()
@@ -121,7 +119,7 @@ class Market:
     @property
     def workspace_bytes(self) -> int:
         """Bytes of the arrays that a tick works in."""
-        return self._buffers.nbytes
+        return self._blocks.nbytes
 
     def advance(self, bids_cpm: NDArray[np.float64]) -> Tick:
         """Plays one tick.
@@ -141,20 +139,16 @@ class Market:
         tick = int(record["tick"])
         over = record["exhausted"] or record["day_over"] or record["all_over"]
         bids = np.zeros((K, A)) if over else np.maximum(bids.reshape(K, -1), 0.0) * np.ones(A)
-        buffers = self._buffers
-        weight = open_tick(buffers.moments, record, self.config, bids, self._prices)
+        blocks = self._blocks
+        weight = open_tick(blocks.moments, record, self.config, bids, self._prices)
         births = self._births(tick)
-        count, total = self._arrivals(tick, weight)
-        if len(buffers.touches) < total:
-            buffers.for_candidates(total)
-        self._play(count, total)
+        blocks.list_people(self.population, record["key"], tick, weight)
+        self._play()
         orders = self._settle(self._constants.tick_h * (tick + 1))
-        ledger, seen = buffers.ledgers[0], slice(self._touch_count)
+        ledger = blocks.ledgers[0]
         ledger["tick"], ledger["births"] = tick, births
         self._close(ledger, bids.max(axis=1))
-        touches, touch_h = buffers.touches[seen].copy(), buffers.touch_h[seen].copy()
-        click, visits = buffers.touch_click[seen].copy(), buffers.visits[: self._visit_count].copy()
-        return Tick(ledger.copy(), touches, touch_h, click, visits, orders, self._epoch)
+        return Tick(ledger.copy(), *blocks.seen(), blocks.visits(), orders, self._epoch)
 
     def _births(self, tick: int) -> int:
         record = self.record
@@ -173,33 +167,26 @@ class Market:
         record["stage_count"] += np.bincount(users["stage"], minlength=5)
         record["intent_sum"] += _in_units(users["intent"])
 
-    def _arrivals(self, tick: int, weight: float) -> tuple[int, int]:
-        people, b = self.population, self._buffers
-        if len(b.index) <= len(people.number):
-            b.for_users(len(people.number))
-        key = self.record["key"]
-        listed = sweep(key, tick, people.number, people.rate, people.size, weight, b.index, b.luck)
-        met, total = count_candidates(people.rate, weight, b.index, b.luck, listed, b.candidates)
-        return int(met), int(total)
-
-    def _play(self, count: int, total: int) -> None:
+    def _play(self) -> None:
         """Meets everybody; if the budget would be crossed, puts the tick back and stops in time."""
-        record, people, moment = self.record, self.population, self._buffers.moments[0]
+        record, people, blocks = self.record, self.population, self._blocks
+        moment = blocks.moments[0]
         left, mark = self._tightest()
         dearest = self._dearest(moment["bid_cpm"].max(axis=1))
-        where, before = self._buffers.index[:count], None
-        if total * dearest > left and moment["bid_cpm"].any():
+        before = None
+        if blocks.total * dearest > left and moment["bid_cpm"].any():
+            where = blocks.listed()
             before = (*(c[where] for c in people.octets()), self._records.copy())
-        spent = self._meet(count)
+        spent = blocks.meet(self._constant_record, people, self._records)
         if before is not None and spent > left:
             moment["stop_h"], moment["stop_number"] = self._crossing(left)
             for column, old in zip(people.octets(), before[:3], strict=True):
                 column[where] = old
             self._records[:] = before[3]
-            spent = self._meet(count)
-            self._buffers.ledgers[0]["stopped"] = record[mark] = 1
+            spent = blocks.meet(self._constant_record, people, self._records)
+            blocks.ledgers[0]["stopped"] = record[mark] = 1
         record["spent_micro"] += spent
-        self._pending = np.concatenate([self._pending, self._buffers.decided[: self._decided_count]])
+        self._pending = np.concatenate([self._pending, blocks.decided()])
 
     def _dearest(self, bids: NDArray[np.float64]) -> float:
         """The most that one auction can cost at these bids, micro-units."""
@@ -208,29 +195,19 @@ class Market:
         prices = np.where(c.by_click != 0, prices / c.predicted_click_rate, prices)
         return float(np.where(bids > 0.0, prices, 0.0).max()) * 1000.0 + 1.0
 
-    def _meet(self, count: int) -> int:
-        people, b = self.population, self._buffers
-        b.ledgers[:] = 0
-        self._won_count, self._touch_count, self._decided_count, self._visit_count = meet(
-            self._constant_record, b.moments, self._table, self._prices, people.hot, people.cold,
-            people.changed, b.index, b.candidates, count, b.ledgers, self._records, b.touches,
-            (b.won_h, b.won_number, b.won_cost, b.touch_h, b.touch_click), b.decided, b.visits,
-        )  # fmt: skip
-        return int(b.ledgers[0]["spend_micro"].sum())
-
     def _crossing(self, left: int) -> tuple[float, int]:
         """The first charge, by moment and then by user number, that the budget does not bear."""
-        b, won = self._buffers, slice(self._won_count)
-        order = np.lexsort((b.won_number[won], b.won_h[won]))
-        first = order[int(np.argmax(np.cumsum(b.won_cost[won][order]) > left))]
-        return float(b.won_h[first]), int(b.won_number[first])
+        at_h, number, cost = self._blocks.charges()
+        order = np.lexsort((number, at_h))
+        first = order[int(np.argmax(np.cumsum(cost[order]) > left))]
+        return float(at_h[first]), int(number[first])
 
     def _settle(self, until_h: float) -> NDArray[Any]:
         people, count = self.population, len(self._pending)
         orders, order_h = np.zeros(count, CONVERSION), np.zeros((count, 2))
         stay, due = settle(
-            self._constant_record, self._buffers.moments, people.hot, people.cold, people.changed,
-            self._pending, count, until_h, self._buffers.ledgers, self._records, orders, order_h,
+            self._constant_record, self._blocks.moments, people.hot, people.cold, people.changed,
+            self._pending, count, until_h, self._blocks.ledgers, self._records, orders, order_h,
         )  # fmt: skip
         self._pending = self._pending[:stay].copy()
         orders, order_h = orders[:due], order_h[:due]
@@ -241,8 +218,8 @@ class Market:
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
         record["bid_cpm"] = bids
-        let_adapt(record, self.config, ledger, self._buffers.moments[0]["bid_cpm"].max(axis=1))
-        close_tick(self._records, self._buffers.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
+        let_adapt(record, self.config, ledger, self._blocks.moments[0]["bid_cpm"].max(axis=1))
+        close_tick(self._records, self._blocks.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
         close_budgets(record, ledger, self.config)
         tick, pressure = int(record["tick"]), np.ascontiguousarray(record["pressure"])
         record["pressure"] = pressures(self.config, record["key"], tick, pressure, self._constants.tick_h)
@@ -294,10 +271,10 @@ class Market:
 
         Raises: KeyError if nobody of that number is here.
         """
-        open_tick(self._buffers.moments, self.record, self.config, np.zeros((K, A)), self._prices)
+        open_tick(self._blocks.moments, self.record, self.config, np.zeros((K, A)), self._prices)
         at = self.population.index_of(number)
         by_hand.meet(
-            self._constant_record, self._buffers.moments, self.population, at, self.hour, self._records
+            self._constant_record, self._blocks.moments, self.population, at, self.hour, self._records
         )
 
     def touch(self, number: int, channel: int, *, clicked: bool = False) -> NDArray[Any]:
@@ -312,7 +289,7 @@ class Market:
         self.meet(number)
         at = self.population.index_of(number)
         row, decided, views = by_hand.touch(
-            self._constant_record, self._buffers.moments, self._table, self.population, at, channel, clicked,
+            self._constant_record, self._blocks.moments, self.population, at, channel, clicked,
             self.hour, self._records,
         )  # fmt: skip
         row["at"] = moments(self.hour, self._epoch)
@@ -333,7 +310,7 @@ class Market:
         self.meet(number)
         at = self.population.index_of(number)
         order, ledger = by_hand.convert(
-            self._constant_record, self._buffers.moments, self.population, at, value, self.hour, self._records
+            self._constant_record, self._blocks.moments, self.population, at, value, self.hour, self._records
         )
         order["at"] = order["decided"] = moments(self.hour, self._epoch)
         for name in ("conversions", "attributed", "margin_micro"):

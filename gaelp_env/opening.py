@@ -53,6 +53,7 @@ def open_tick(
     moment["key"], moment["tick"], moment["start_h"] = record["key"], record["tick"], start_h
     moment["episode"] = record["episode"] + 1
     moment["bid_cpm"] = bids * targeting_of(config) * float(record["pace"])
+    moment["price_table"] = tables
     moment["price_median"], moment["floor_median"] = medians, floors
     moment["click_weight"] = season.click[hour % 24]
     moment["stop_h"], moment["stop_number"] = NEVER_H, NO_STOP

@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.chance import normal_quantile
+from gaelp_env.exponentials import exponential
 
 LOGNORMAL, GAMMA, LOGLOGISTIC, EXPONENTIAL, POWER, TABLE = 0, 1, 2, 3, 4, 5
 FAMILIES = {
@@ -48,7 +49,7 @@ def table_price(u, table):  # type: ignore[no-untyped-def]
     at = (normal_quantile(u) + Z_END) * _PER_Z
     at = min(max(at, 0.0), KNOTS - 1.0)
     i = min(int(at), KNOTS - 2)
-    return math.exp(table[i] + (at - i) * (table[i + 1] - table[i]))
+    return exponential(table[i] + (at - i) * (table[i + 1] - table[i]))
 
 
 @njit(cache=True)
@@ -97,7 +98,7 @@ def relative_price(family, u, shape, table):  # type: ignore[no-untyped-def]
     Returns: >= 0, rising in u, 1 at u = 1/2.
     """
     if family == LOGNORMAL:
-        return math.exp(shape * normal_quantile(u))
+        return exponential(shape * normal_quantile(u))
     if family == LOGLOGISTIC:
         return (u / (1.0 - u)) ** (1.0 / shape)
     if family == EXPONENTIAL:

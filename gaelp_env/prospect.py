@@ -12,7 +12,6 @@ propensity of one; a user's is scaled by propensity, since orders are rare.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -24,11 +23,10 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED, can_advance, forward_probability, stage_below
+from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS
 from gaelp_env.response import fade, lift, revert
 from gaelp_env.voice import share_of_voice
 
-AWARENESS_KNOTS = 17
-INTENT_KNOTS = 13
 STEP_H = 3.0
 """Hours in a step of the solution; half of it changes the table by less than two per cent."""
 
@@ -90,6 +88,19 @@ def single_visit(c, table, stage, awareness, intent, propensity, often):  # type
     )
 
 
+@njit(inline="always")
+def mean_return(c, stage, awareness, intent):  # type: ignore[no-untyped-def]
+    """How many visits follow a visit in the mean, r / (1 - r), and the scores after the mean gap.
+
+    Returns: (visits that follow, awareness, intent).
+    """
+    back = c.return_probability[stage]
+    gap_h = c.same_day_share * c.same_day_h + (1.0 - c.same_day_share) * c.gap_mean_h
+    later_a = fade(awareness, gap_h, c.awareness_half_life_h)
+    later_i = revert(lift(intent, c.intent_per_visit), c.intent_base, gap_h, c.intent_half_life_h)
+    return back / (1.0 - back), later_a, later_i
+
+
 @njit(nogil=True)
 def value_of_visit(c, table, stage, awareness, intent, propensity, often=1.0):  # type: ignore[no-untyped-def]
     """What a visit is worth as it begins: margin of its order, the prospect after it, and the returns.
@@ -104,36 +115,12 @@ def value_of_visit(c, table, stage, awareness, intent, propensity, often=1.0):  
     Returns: currency units, for this user (scaled by propensity).
     """
     value = single_visit(c, table, stage, awareness, intent, propensity, often)
-    back = c.return_probability[stage]
-    if back <= 0.0:
+    more, later_a, later_i = mean_return(c, stage, awareness, intent)
+    if more <= 0.0:
         return value
-    gap_h = c.same_day_share * c.same_day_h + (1.0 - c.same_day_share) * c.gap_mean_h
-    later_a = fade(awareness, gap_h, c.awareness_half_life_h)
-    later_i = revert(lift(intent, c.intent_per_visit), c.intent_base, gap_h, c.intent_half_life_h)
     again = single_visit(c, table, stage, later_a, later_i, propensity, 1.0)
     again -= propensity * prospect(table, stage, later_a, later_i)
-    return value + back / (1.0 - back) * again
-
-
-@njit(nogil=True)
-def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
-    """What the unasked visits are worth that one more ad in the adstock brings.
-
-        extra visits = g v_s (H / ln 2) (ln(1 + (E + 1) / K) - ln(1 + E / K))
-
-    which is the integral of the saturated stock over its fading, at slope one and as if all of it faded
-    with the channel's half-life.
-
-    Args:
-      stock: E of all channels before the ad.
-    Returns: currency units.
-    """
-    per_h = c.adstock_visit * c.visit_rate[stage] * c.visits_per_day / 24.0
-    span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-    extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
-    later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
-    adds = value_of_visit(c, table, stage, awareness, later_i, propensity)
-    return extra * (adds - propensity * prospect(table, stage, awareness, later_i))
+    return value + more * again
 
 
 @njit(cache=True)
@@ -173,25 +160,3 @@ def prospect_table(config: MarketConfig) -> Floats:
     steps = int(min(6.0 * stay_h, 17_520.0) / STEP_H)
     table: Floats = _solve(as_record(constants_of(config)), 1.0 / stay_h, max(steps, 1))
     return table
-
-
-@njit(nogil=True)
-def expected_lift(c, table, stage, awareness, after, intent, push, click, propensity, often):  # type: ignore[no-untyped-def]
-    """Expected incremental margin of one ad seen, over its click, its push and the visit it brings.
-
-    Args:
-      stage, awareness, intent: before the ad; `after` is the awareness after it.
-      push: beta of the channel.
-      click: probability of the click.
-      propensity: of the user, times what their share of voice makes of it.
-      often: what the ads seen lately make of the buy rate at a visit right now.
-    Returns: currency units.
-    """
-    before = propensity * prospect(table, stage, awareness, intent)
-    moves = advance_probability(c, stage, after, intent, push)
-    seen = prospect(table, stage, after, intent)
-    visit = value_of_visit(c, table, stage, after, intent, propensity, often)
-    if moves > 0.0:
-        seen += moves * (prospect(table, stage + 1, after, intent) - seen)
-        visit += moves * (value_of_visit(c, table, stage + 1, after, intent, propensity, often) - visit)
-    return (1.0 - click) * propensity * seen + click * visit - before

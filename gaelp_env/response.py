@@ -6,13 +6,15 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 _LN2 = 0.6931471805599453
 
 
 @njit(inline="always")
 def kept(elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
     """The share of a fading score that is left: 2 ** (-d / h), in (0, 1]; see `fade`."""
-    return math.exp(-_LN2 * elapsed_h / half_life_h)
+    return exponential(-_LN2 * elapsed_h / half_life_h)
 
 
 @njit(inline="always")
@@ -62,7 +64,7 @@ def wear(remembered, exponent):  # type: ignore[no-untyped-def]
       exponent: b >= 0.
     Returns: in (0, 1], strictly decreasing in F for b > 0; 1 at F = 0.
     """
-    return math.exp(-exponent * math.log1p(remembered))
+    return exponential(-exponent * math.log1p(remembered))
 
 
 @njit(inline="always")

@@ -10,6 +10,8 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 ORGANIC, DIRECT, UNKNOWN, REFERRAL, PAID = 0, 1, 2, 3, 4
 SOURCES = ("organic", "direct", "unknown", "referral", "paid")
 """Where a visit comes from; `paid` is a click on an ad of ours."""
@@ -36,7 +38,7 @@ def return_rate(gap_h, probability, same_day_share, same_day_h, gap_mean_h):  # 
     """
     if probability <= 0.0:
         return 0.0
-    soon, late = math.exp(-gap_h / same_day_h), math.exp(-gap_h / gap_mean_h)
+    soon, late = exponential(-gap_h / same_day_h), exponential(-gap_h / gap_mean_h)
     density = same_day_share / same_day_h * soon + (1.0 - same_day_share) / gap_mean_h * late
     gone = 1.0 - (same_day_share * soon + (1.0 - same_day_share) * late)
     return probability * density / (1.0 - probability * gone)

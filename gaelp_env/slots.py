@@ -15,6 +15,8 @@ import math
 
 from numba import njit
 
+from gaelp_env.exponentials import exponential
+
 MOST = 4
 """The most slots that an auction has."""
 
@@ -32,7 +34,7 @@ def next_quantile(above, u, rivals, place):  # type: ignore[no-untyped-def]
     """
     if place > rivals:
         return 0.0
-    return above * math.exp(math.log(u) * rivals / (rivals - place + 1))
+    return above * exponential(math.log(u) * rivals / (rivals - place + 1))
 
 
 @njit(inline="always")

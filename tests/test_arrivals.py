@@ -19,7 +19,7 @@ def candidates(key: int, tick: int, rate: np.ndarray, weight: float) -> np.ndarr
     n = len(rate)
     number = np.arange(n, dtype=np.uint32)
     index, luck, counts = np.empty(n + 1, np.int64), np.empty(n + 1), np.empty(n + 1, np.int64)
-    listed = sweep(np.uint64(key), tick, number, rate, n, weight, index, luck)
+    listed = sweep(np.uint64(key), tick, number, rate, 0, n, weight, index, luck)
     kept, total = count_candidates(rate, weight, index, luck, listed, counts)
     out = np.zeros(n, np.int64)
     out[index[:kept]] = counts[:kept]

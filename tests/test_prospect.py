@@ -156,7 +156,7 @@ def accrued_at(market: Market, at: int) -> int:
     """What an ad accrues that a person sees now."""
     point = market.checkpoint()
     _, _, ledger = by_hand.touch(
-        market._constant_record, market._buffers.moments, market._table, market.population, at, 1, False,
+        market._constant_record, market._blocks.moments, market.population, at, 1, False,
         market.hour, market._records,
     )  # fmt: skip
     market.rollback(point)
