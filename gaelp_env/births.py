@@ -58,6 +58,7 @@ def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour
     users["number"] = np.arange(first, first + count)
     users["rate"] = np.minimum(rate, 200.0) + people.visits_per_day
     users["propensity"] = propensity
+    users["intent"] = config.response.intent_base
     users["device"] = device
     users["seen_h"] = hour
     users["first_seen_s"] = math.floor(3600.0 * hour + 1e-6)

@@ -74,6 +74,7 @@ class Constants(NamedTuple):
     frequency_half: float
     frequency_slope: float
     intent_half_life_h: float
+    intent_base: float
     intent_per_visit: float
     intent_per_view: float
     intent_per_cart: float
@@ -96,6 +97,7 @@ class Constants(NamedTuple):
     inactivity_h: float
     return_probability: Floats  # [S]
     return_buyer: float
+    return_propensity: float
     same_day_share: float
     same_day_h: float
     gap_mean_h: float
@@ -181,6 +183,7 @@ def constants_of(config: MarketConfig) -> Constants:
         frequency_half=response.frequency_half,
         frequency_slope=response.frequency_slope,
         intent_half_life_h=24.0 * response.intent_half_life_d,
+        intent_base=response.intent_base,
         intent_per_visit=response.intent_per_visit,
         intent_per_view=response.intent_per_view,
         intent_per_cart=response.intent_per_cart,
@@ -205,6 +208,7 @@ def constants_of(config: MarketConfig) -> Constants:
         inactivity_h=24.0 * people.inactivity_days,
         return_probability=np.array(visits.return_probability, np.float64),
         return_buyer=visits.return_buyer,
+        return_propensity=visits.return_propensity,
         same_day_share=visits.same_day_share,
         same_day_h=visits.same_day_h,
         gap_mean_h=24.0 * visits.gap_days,

@@ -171,6 +171,7 @@ class Market:
         record["next_number"] += len(users)
         record["active"] += len(users)
         record["stage_count"] += np.bincount(users["stage"], minlength=5)
+        record["intent_sum"] += _in_units(users["intent"])
 
     def _arrivals(self, tick: int, weight: float) -> tuple[int, int]:
         people, b = self.population, self._buffers
@@ -379,6 +380,11 @@ class Market:
             "intent_sum": hot["intent"],
         }
         for name, score in scores.items():
-            record[name] = np.floor(score.astype(np.float64) * SCORE_UNIT + 0.5).astype(np.int64).sum()
+            record[name] = _in_units(score)
         for name, flag in (("reached", REACHED), ("clicked", CLICKED), ("bought", BOUGHT)):
             record[name] = int((hot["flags"] & flag != 0).sum())
+
+
+def _in_units(score: NDArray[Any]) -> int:
+    """The sum of scores in the units of the running sums."""
+    return int(np.floor(score.astype(np.float64) * SCORE_UNIT + 0.5).astype(np.int64).sum())

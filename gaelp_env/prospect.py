@@ -24,7 +24,7 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED, can_advance, forward_probability, stage_below
-from gaelp_env.response import fade, lift
+from gaelp_env.response import fade, lift, revert
 from gaelp_env.voice import share_of_voice
 
 AWARENESS_KNOTS = 17
@@ -109,29 +109,59 @@ def value_of_visit(c, table, stage, awareness, intent, propensity, often=1.0):  
         return value
     gap_h = c.same_day_share * c.same_day_h + (1.0 - c.same_day_share) * c.gap_mean_h
     later_a = fade(awareness, gap_h, c.awareness_half_life_h)
-    later_i = fade(lift(intent, c.intent_per_visit), gap_h, c.intent_half_life_h)
+    later_i = revert(lift(intent, c.intent_per_visit), c.intent_base, gap_h, c.intent_half_life_h)
     again = single_visit(c, table, stage, later_a, later_i, propensity, 1.0)
     again -= propensity * prospect(table, stage, later_a, later_i)
     return value + back / (1.0 - back) * again
+
+
+@njit(inline="always")
+def fading_area(stock, half, slope, most):  # type: ignore[no-untyped-def]
+    """The area under min(h(E), most) while a stock fades to nothing, in units of H / ln 2.
+
+        int_0^E min(h(x), most) dx / x,   h(x) = x**s / (K**s + x**s)
+        = ln(1 + (E / K)**s) / s up to the stock E' at which h = most, and most ln(E / E') beyond
+
+    Args:
+      stock: E >= 0 at the beginning.
+      half, slope: K > 0 and s > 0 of `adstock.hill`.
+      most: > 0; from one on it binds nothing.
+    Returns: >= 0, rising in E.
+    """
+    if stock <= 0.0:
+        return 0.0
+    odds = slope * math.log(stock / half)  # of h, in logs
+    if most < 1.0:
+        bound = math.log(most / (1.0 - most))
+        if odds > bound:
+            return (most * (odds - bound) - math.log1p(-most)) / slope
+    return (odds if odds > 40.0 else math.log1p(math.exp(odds))) / slope
 
 
 @njit(nogil=True)
 def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
     """What the unasked visits are worth that one more ad in the adstock brings.
 
-        extra visits = g v_s (H / ln 2) (ln(1 + (E + 1) / K) - ln(1 + E / K))
+        extra visits = g v_s (H / ln 2) (A(E + 1) - A(E)),   A: `fading_area`
 
-    which is the integral of the saturated stock over its fading, at slope one and as if all of it faded
-    with the channel's half-life.
+    which is the integral of the saturated stock over its fading, for any slope and with v_s (1 + g h) held
+    to at most one, as if all of the stock faded with the channel's half-life.
 
     Args:
       stock: E of all channels before the ad.
     Returns: currency units.
     """
-    per_h = c.adstock_visit * c.visit_rate[stage] * c.visits_per_day / 24.0
+    rate = c.adstock_visit * c.visit_rate[stage]
+    if rate <= 0.0:
+        return 0.0
+    per_h = rate * c.visits_per_day / 24.0
+    most = (1.0 - c.visit_rate[stage]) / rate
+    if most <= 0.0:
+        return 0.0
     span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-    extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
-    later_i = fade(intent, span_h, c.intent_half_life_h)
+    area = fading_area(stock + 1.0, c.adstock_half, c.adstock_slope, most)
+    extra = per_h * span_h * (area - fading_area(stock, c.adstock_half, c.adstock_slope, most))
+    later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
     adds = value_of_visit(c, table, stage, awareness, later_i, propensity)
     return extra * (adds - propensity * prospect(table, stage, awareness, later_i))
 
@@ -152,7 +182,8 @@ def _solve(constants, leaves_per_h, steps):  # type: ignore[no-untyped-def]
                 awareness = a / (AWARENESS_KNOTS - 1)
                 for i in range(INTENT_KNOTS):
                     intent = i / (INTENT_KNOTS - 1)
-                    later_a, later_i = awareness * keep_awareness, intent * keep_intent
+                    later_a = awareness * keep_awareness
+                    later_i = c.intent_base + (intent - c.intent_base) * keep_intent
                     idle = prospect(table, s, later_a, later_i)
                     if s > 0:
                         idle += falls * (prospect(table, stage_below(s), later_a, later_i) - idle)

@@ -34,6 +34,24 @@ def fade(score, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def revert(score, base, elapsed_h, half_life_h):  # type: ignore[no-untyped-def]
+    """Lets a score go back to its base over the hours since it was last brought up to date.
+
+        s(t + d) = b + (s(t) - b) * 2 ** (-d / h)
+
+    Two short waits equal one long one; with a base of 0 it is `fade`.
+
+    Args:
+      score: >= 0.
+      base: b >= 0.
+      elapsed_h: hours since `score` was current, >= 0.
+      half_life_h: hours in which half of the distance is lost, > 0.
+    Returns: between base and score.
+    """
+    return base + (score - base) * kept(elapsed_h, half_life_h)
+
+
+@njit(inline="always")
 def wear(remembered, exponent):  # type: ignore[no-untyped-def]
     """The share of an ad's effect that is left after F remembered ads: m = (1 + F) ** -b.
 

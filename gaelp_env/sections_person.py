@@ -73,6 +73,9 @@ class Response(Part):
     intent_half_life_d: float = field_of(
         1.88, "days", "derived: Sahni-Narayanan-Kalyanam 2019", "intent halves in", gt=0.0, le=36_500.0
     )
+    intent_base: float = field_of(
+        0.0, "1", "assumed", "the level that intent goes back to; newborns begin there", ge=0.0, le=1.0
+    )
     intent_per_visit: float = field_of(
         0.3, "share of the part missing to 1", "assumed", "intent gained by a visit", ge=0.0, le=1.0
     )
@@ -155,6 +158,10 @@ class Visits(Part):
         0.30, "probability", "assumed (GA4: 36.2 % of first-day buyers within 14 days)",
         "the same for a person who has decided an order", ge=0.0, le=0.95,
     )  # fmt: skip
+    return_propensity: float = field_of(
+        0.0, "1", "assumed", "the odds of a return are those times a user's propensity to this power",
+        ge=0.0, le=5.0,
+    )  # fmt: skip
     same_day_share: float = field_of(
         0.3, "share", "assumed", "returns that come on the same day", ge=0.0, le=1.0
     )
@@ -180,6 +187,18 @@ class Visits(Part):
         published.GA4_FUNNEL[2], "probability", "published: GA4 public sample",
         "a checkout leads to an order", gt=0.0, le=1.0,
     )  # fmt: skip
+
+    @property
+    def most_returns_per_day(self) -> float:
+        """The rate at which those likeliest to come back do, right after a visit, when it is highest, 1/day.
+
+            24 r (w / a + (1 - w) / b)   (sessions.return_rate at gap 0)
+
+        Returns: >= 0; 0 if nobody ever comes back.
+        """
+        likeliest = max(*self.return_probability, self.return_buyer)
+        soon = 24.0 * self.same_day_share / self.same_day_h
+        return likeliest * (soon + (1.0 - self.same_day_share) / self.gap_days)
 
     @model_validator(mode="after")
     def _laws(self) -> Visits:

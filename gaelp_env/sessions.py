@@ -43,6 +43,26 @@ def return_rate(gap_h, probability, same_day_share, same_day_h, gap_mean_h):  # 
 
 
 @njit(inline="always")
+def return_chance(probability, propensity, power):  # type: ignore[no-untyped-def]
+    """The probability of a return of one user: odds times propensity ** power.
+
+        r' = r p^g / (1 - r + r p^g)
+
+    People who buy more readily come back more readily too, so a few make long paths; assumed.
+
+    Args:
+      probability: r in [0, 1), of a user of propensity one.
+      propensity: p > 0.
+      power: g >= 0; 0 leaves r as it is.
+    Returns: in [0, 1).
+    """
+    if power == 0.0:
+        return probability
+    weight = math.exp(power * math.log(propensity))
+    return probability * weight / (1.0 - probability + probability * weight)
+
+
+@njit(inline="always")
 def source_of(u, up_to):  # type: ignore[no-untyped-def]
     """The source of an unasked visit, by the cumulated shares of organic, direct, unknown, referral."""
     source = 0

@@ -21,7 +21,7 @@ from gaelp_env.population import (
     REACHED,
     RING,
 )
-from gaelp_env.response import kept
+from gaelp_env.response import kept, revert
 from gaelp_env.sessions import journey_is_over
 from gaelp_env.voice import share_of_voice
 
@@ -65,8 +65,8 @@ def bring_up_to_date(c, m, row, moment_h):  # type: ignore[no-untyped-def]
         left = kept(elapsed, c.awareness_half_life_h)
         row.awareness *= left
         row.rival_awareness *= left
-    if row.intent > 0.0:
-        row.intent *= kept(elapsed, c.intent_half_life_h)
+    if row.intent > c.intent_base:
+        row.intent = revert(row.intent, c.intent_base, elapsed, c.intent_half_life_h)
     if row.touches > 0:
         left = kept(elapsed, c.fatigue_half_life_h)
         for k in range(CREATIVES):

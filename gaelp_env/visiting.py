@@ -14,7 +14,7 @@ from gaelp_env.ledger import MICRO
 from gaelp_env.population import KNOWN, NEVER_S
 from gaelp_env.prospect import advance_probability
 from gaelp_env.response import lift
-from gaelp_env.sessions import NO_SOURCE, return_rate
+from gaelp_env.sessions import NO_SOURCE, return_chance, return_rate
 from gaelp_env.upkeep import counted, enter, frequency_weight, stock_at, stock_of, voice_of
 
 
@@ -33,6 +33,7 @@ def visit_chance(c, row, moment_h):  # type: ignore[no-untyped-def]
         return unasked
     buyer = row.due_h >= 0.0 or row.conversions > 0
     likely = c.return_buyer if buyer else c.return_probability[row.stage]
+    likely = return_chance(likely, row.propensity, c.return_propensity)
     gap_h = max(0.0, moment_h - row.visit_s / 3600.0)
     again = return_rate(gap_h, likely, c.same_day_share, c.same_day_h, c.gap_mean_h)
     return min(1.0, unasked + again * 24.0 / c.visits_per_day)

@@ -106,7 +106,8 @@ class User:
         response, days = config.response, (at_h - self.seen_h) / 24
         self.awareness *= 0.5 ** (days / response.awareness_half_life_d)
         self.rival_awareness *= 0.5 ** (days / response.awareness_half_life_d)
-        self.intent *= 0.5 ** (days / response.intent_half_life_d)
+        base = response.intent_base
+        self.intent = base + (self.intent - base) * 0.5 ** (days / response.intent_half_life_d)
         self.seen_h = at_h
         if episode not in self.episodes:
             self.episodes.append(episode)

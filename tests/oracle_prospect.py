@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,6 +24,21 @@ def lifted(score: float, gain: float) -> float:
 def saturated(stock: float, half: float, slope: float) -> float:
     """Hill's curve."""
     return stock**slope / (half**slope + stock**slope)
+
+
+def saturated_at(stocks: np.ndarray, half: float, slope: float) -> np.ndarray:
+    """The same for many stocks."""
+    risen = stocks**slope
+    return risen / (half**slope + risen)
+
+
+def area_of(height: Callable[[np.ndarray], np.ndarray], stock: float) -> float:
+    """The integral of height(x) dx / x from 0 to a stock, by Simpson's rule over ln x down to e ** -60."""
+    if stock <= 0.0:
+        return 0.0
+    ln_x = np.linspace(math.log(stock) - 60.0, math.log(stock), 6001)
+    y = height(np.exp(ln_x))
+    return float((y[0] + y[-1] + 4.0 * y[1:-1:2].sum() + 2.0 * y[2:-1:2].sum()) * 0.01 / 3.0)
 
 
 class Prospect:
@@ -110,7 +126,8 @@ class Prospect:
         days = visits.same_day_share * visits.same_day_h / 24 + (1 - visits.same_day_share) * visits.gap_days
         awareness *= 0.5 ** (days / response.awareness_half_life_d)
         intent = lifted(intent, response.intent_per_visit)
-        return awareness, intent * 0.5 ** (days / response.intent_half_life_d)
+        base = response.intent_base
+        return awareness, base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
 
     def one_visit(
         self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
@@ -148,7 +165,8 @@ class Prospect:
         still_here = math.exp(-STEP_H / stay_h)
         keep_a = 0.5 ** (STEP_H / (24.0 * response.awareness_half_life_d))
         keep_i = 0.5 ** (STEP_H / (24.0 * response.intent_half_life_d))
-        later = [(a * keep_a, i * keep_i) for a, i in self.knots]
+        base = response.intent_base
+        later = [(a * keep_a, base + (i - base) * keep_i) for a, i in self.knots]
         idle_at = np.array([self.weights(a, i) for a, i in later])
         half_lives = (math.inf, *(24.0 * d for d in self.journey.backward_half_life_d))
         falls = [1.0 - 0.5 ** (STEP_H / h) for h in half_lives]
@@ -207,14 +225,20 @@ class Prospect:
     ) -> float:
         """What the unasked visits are worth that one more ad of a channel will bring.
 
-        The extra share of visits is the area between two saturated stocks of all channels that fade, at slope
-        one, as the channel does: the integral of x / (K + x) dt with dt = -T dx / x is T ln(K + x).
+        The extra visits are the area between the visit rates at two stocks of all channels that fade as the
+        channel does, with dt = -T dx / x.
         """
-        response, half = self.config.response, self.config.response.adstock_half
+        response = self.config.response
         days = self.config.channels.in_order()[channel].adstock_half_life_d / math.log(2)
-        area = days * (math.log(half + stock + 1.0) - math.log(half + stock))
-        a_day = self.config.people.visits_per_day * self.conversion.visit_rate[stage]
-        intent *= 0.5 ** (days / response.intent_half_life_d)
+        rate = self.conversion.visit_rate[stage]
+
+        def visits(x: np.ndarray) -> np.ndarray:
+            gain = response.adstock_visit * saturated_at(x, response.adstock_half, response.adstock_slope)
+            return np.minimum(1.0, rate * (1.0 + gain)) - rate
+
+        area = days * (area_of(visits, stock + 1.0) - area_of(visits, stock))
+        base = response.intent_base
+        intent = base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
         adds = self.of_visit(stage, awareness, intent, propensity)
         adds -= propensity * self.at(stage, awareness, intent)
-        return response.adstock_visit * a_day * area * adds
+        return self.config.people.visits_per_day * area * adds

@@ -103,6 +103,8 @@ class Site:
             return unasked
         buyer = user.due_h is not None or bool(user.orders)
         likely = visits.return_buyer if buyer else visits.return_probability[user.stage]
+        weight = user.propensity**visits.return_propensity
+        likely = likely * weight / (1.0 - likely + likely * weight)
         hourly = return_chance(at_h - user.visited_h, likely, self.config)
         return unasked + hourly / (people.visits_per_day / 24)
 

@@ -29,7 +29,7 @@ LAYOUT = ("config", "published", "population", "chance", "ledger")
 TOPICS = (
     "arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation",
     "adstock", "voice", "devices", "sessions", "funnel", "creatives", "slots", "caps", "pacing", "prices",
-    "rivals",
+    "highest_bid", "rivals",
 )  # fmt: skip
 WHOLES = ("constants", "births", "prospect", "encounters")
 PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep")
@@ -44,7 +44,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ledger": ("config",),
     "population": ("config", "chance", "histories"),
     **dict.fromkeys(TOPICS, LAYOUT),
-    "rivals": (*LAYOUT, "prices"),
+    "highest_bid": (*LAYOUT, "prices"),
+    "rivals": (*LAYOUT, "highest_bid"),
     "observation": (*LAYOUT, "constants"),
     "constants": (*LAYOUT, *TOPICS),
     "births": (*LAYOUT, *TOPICS, "constants"),

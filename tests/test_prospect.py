@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaelp_env import by_hand
+from gaelp_env.adstock import gained, hill
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.market import Market
@@ -18,6 +20,7 @@ from gaelp_env.prospect import (
     INTENT_KNOTS,
     advance_probability,
     expected_lift,
+    fading_area,
     prospect,
     prospect_table,
     value_of_visit,
@@ -128,18 +131,44 @@ def test_the_visits_that_adstock_brings_are_worth_what_the_plain_market_says(
     assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9)
 
 
-def test_the_visits_that_adstock_brings_are_the_area_between_two_fading_stocks() -> None:
-    """Summed hour by hour over the fading of both stocks: v g (h(E + 1) - h(E)), all of one half-life."""
-    config, channel, stock, stage = MarketConfig(), 3, 2.0, 1
-    hours = np.arange(0.05, 250.0 * 24.0, 0.1)
+@pytest.mark.parametrize(
+    ("slope", "visit_rate", "gain"),
+    [(1.0, 0.05, 0.5), (2.0, 0.05, 0.5), (0.5, 0.05, 3.0), (2.0, 0.6, 2.0), (1.0, 1.0, 2.0)],
+)
+def test_the_visits_that_adstock_brings_are_the_area_between_two_fading_stocks(
+    slope: float, visit_rate: float, gain: float
+) -> None:
+    """Summed over the fading of both stocks: the market's own visit rate (`gained`) at E + 1 less at E, for
+    any slope and where the rate is held to one."""
+    response = {"adstock_slope": slope, "adstock_visit": gain}
+    rates = {"visit_rate": [visit_rate] * 5}
+    config = MarketConfig.model_validate({"response": response, "conversion": rates})
+    constants, channel, stage = as_record(constants_of(config))[0], 3, 1
+    hours = np.arange(0.05, 400.0 * 24.0, 0.1)
     fading = 0.5 ** (hours / (24.0 * config.channels.video.adstock_half_life_d))
-    after, before = ((stock + more) * fading for more in (1.0, 0.0))
-    half, people = config.response.adstock_half, config.people
-    a_day = people.visits_per_day * config.conversion.visit_rate[stage] * config.response.adstock_visit
-    extra = a_day / 24.0 * 0.1 * (after / (half + after) - before / (half + before)).sum()
-    adds = value_of_visit(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0) - prospect(TABLE, stage, 0.3, 0.0)
-    ours = visits_brought(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0, stock, channel)
-    assert ours == pytest.approx(extra * adds, rel=1e-3)
+    adds = value_of_visit(constants, TABLE, stage, 0.3, 0.0, 1.0) - prospect(TABLE, stage, 0.3, 0.0)
+    for stock in (0.0, 2.0):
+        rate = [
+            sum(gained(visit_rate, gain, e, config.response.adstock_half, slope) for e in fading * begins)
+            for begins in (stock + 1.0, stock)
+        ]
+        extra = config.people.visits_per_day / 24.0 * 0.1 * (rate[0] - rate[1])
+        ours = visits_brought(constants, TABLE, stage, 0.3, 0.0, 1.0, stock, channel)
+        assert ours == pytest.approx(extra * adds, rel=1e-3, abs=1e-12)
+
+
+STOCK, SLOPE, MOST = st.floats(0.0, 200.0), st.floats(0.5, 10.0), st.floats(0.01, 3.0)
+
+
+@given(STOCK, st.floats(0.01, 50.0), st.floats(0.1, 100.0), SLOPE, MOST)
+def test_the_area_under_a_fading_stock_is_that_of_one_wait_after_another(
+    stock: float, waited: float, half: float, slope: float, most: float
+) -> None:
+    """What fades first and what is left add up, both within the saturation's bounds; no NaN anywhere."""
+    later = stock * math.exp(-waited)
+    first = fading_area(stock, half, slope, most) - fading_area(later, half, slope, most)
+    least, highest = (min(most, hill(at, half, slope)) for at in (later, stock))
+    assert least * waited - 1e-9 <= first <= highest * waited + 1e-9
 
 
 def test_an_ad_accrues_nothing_from_a_person_who_waits_for_an_order() -> None:

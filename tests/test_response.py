@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaelp_env.config import MarketConfig
-from gaelp_env.response import click_probability, fade, lift, wear
+from gaelp_env.response import click_probability, fade, lift, revert, wear
 
 SHARE = st.floats(0.0, 1.0)
 HOURS = st.floats(0.0, 5000.0)
@@ -27,6 +27,20 @@ def test_two_short_waits_equal_one_long_one(score: float, first: float, second: 
 def test_fading_never_raises_a_score_nor_makes_it_negative(score: float, hours: float, half: float) -> None:
     assert 0.0 <= fade(score, hours, half) <= score
     assert fade(score, 0.0, half) == score
+
+
+@given(SHARE, SHARE, HOURS, HOURS, HALF_LIFE)
+def test_two_short_ways_back_to_a_base_equal_one_long_one(
+    score: float, base: float, first: float, second: float, half: float
+) -> None:
+    apart = revert(revert(score, base, first, half), base, second, half)
+    assert apart == pytest.approx(revert(score, base, first + second, half), rel=1e-12, abs=1e-12)
+    assert min(score, base) - 1e-12 <= apart <= max(score, base) + 1e-12
+    assert revert(score, 0.0, first, half) == pytest.approx(fade(score, first, half), rel=1e-15)
+
+
+def test_half_of_the_way_to_its_base_is_gone_after_the_half_life() -> None:
+    assert revert(0.9, 0.1, 45.0, 45.0) == pytest.approx(0.5, rel=1e-15)
 
 
 def test_half_is_left_after_the_half_life() -> None:

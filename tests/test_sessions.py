@@ -15,7 +15,7 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
 from gaelp_env.funnel import DEPTHS
 from gaelp_env.market import Market
-from gaelp_env.sessions import REFERRAL, SOURCES, journey_is_over, return_rate, source_of
+from gaelp_env.sessions import REFERRAL, SOURCES, journey_is_over, return_chance, return_rate, source_of
 
 VISITS = MarketConfig().visits
 SAME_DAY = (VISITS.same_day_share, VISITS.same_day_h, 24.0 * VISITS.gap_days)
@@ -40,6 +40,23 @@ def hazard_up_to(gap_h: float, probability: float, mixture: tuple[float, float, 
             at = 0.5 * (low + high) + 0.5 * (high - low) * node
             total += 0.5 * (high - low) * weight * return_rate(at, probability, *mixture)
     return total
+
+
+@given(PROBABILITY, st.floats(1e-3, 1e3), st.floats(0.0, 3.0))
+def test_a_users_chance_to_come_back_multiplies_the_odds(
+    probability: float, propensity: float, power: float
+) -> None:
+    found = return_chance(probability, propensity, power)
+    assert 0.0 <= found < 1.0
+    odds = probability / (1.0 - probability) * propensity**power
+    assert found == pytest.approx(odds / (1.0 + odds), rel=1e-9)
+    assert return_chance(probability, propensity, 0.0) == probability
+    assert return_chance(probability, 1.0, power) == pytest.approx(probability, rel=1e-14)
+
+
+def test_odds_of_a_return_by_hand() -> None:
+    assert return_chance(0.2, 4.0, 1.0) == pytest.approx(0.5)
+    assert return_chance(0.2, 4.0, 0.5) == pytest.approx(1.0 / 3.0)
 
 
 @given(GAP_H, PROBABILITY, MIXTURE)
