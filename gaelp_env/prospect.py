@@ -159,12 +159,8 @@ def visits_brought(c, table, stage, awareness, intent, propensity, stock, channe
     if most <= 0.0:
         return 0.0
     span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-<<<<<<< HEAD
     area = fading_area(stock + 1.0, c.adstock_half, c.adstock_slope, most)
     extra = per_h * span_h * (area - fading_area(stock, c.adstock_half, c.adstock_slope, most))
-=======
-    extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
->>>>>>> c99f32c378dc5040f8b43a43da627da1c1deab9b
     later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
     adds = value_of_visit(c, table, stage, awareness, later_i, propensity)
     return extra * (adds - propensity * prospect(table, stage, awareness, later_i))
