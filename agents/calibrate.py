@@ -15,7 +15,7 @@ from agents.calibrate_data import read_targets
 from agents.calibrate_fit import Fitted, fit
 from agents.calibrate_free import FREE, Free, with_constants
 from agents.calibrate_page import checked_page, scorecard, write_page
-from agents.calibrate_play import Size, measured
+from agents.calibrate_play import Size, figures_of, measured
 from agents.calibrate_published import CAMPAIGN_DAYS, PAIRED, PUBLISHED
 from agents.calibrate_real import REAL_DATA
 from agents.calibrate_targets import Target, score
@@ -34,7 +34,7 @@ class CalibrateOptions:
 
     Attributes:
       config: preset or YAML file that is measured, or that a fit starts from.
-      seed: of people and chance.
+      seed: of people and chance in a fit; what is measured has the next seed, so other people and chance.
       users, days: of the run that is measured; None is the full or the quick size.
       quick: a small run.
       fit: whether to fit the free constants to the published figures first.
@@ -76,7 +76,7 @@ class FitPlay:
     size: Size
 
     def __call__(self, config: MarketConfig) -> dict[str, float]:
-        return measured(config, self.seed, self.size)[0]
+        return figures_of(config, self.seed, self.size)
 
 
 def run_calibration(options: CalibrateOptions | None = None) -> dict[str, Any]:
@@ -96,17 +96,17 @@ def run_calibration(options: CalibrateOptions | None = None) -> dict[str, Any]:
     if fits:
         fitted = _fit(config, targets, options)
         config = fitted.config
-        moved = _told(fitted, options)
+        moved = _told(fitted, _fit_size(options, targets), options.seed)
     from agents.calibrate_report import progress, show
 
     with progress("scorecard", 1.0) as (advance, _):
-        figures, curves = measured(config, options.seed, size, advance)
+        found = measured(config, options.seed + 1, size, advance)
     run = {
-        "command": _command(options), "date": utc_now()[:10], "seed": options.seed, "users": size.users,
-        "days": size.days, "config": "fitted" if fits else options.config,
-        "seconds": time.perf_counter() - began,
+        "command": _command(options), "date": utc_now()[:10], "seed": options.seed + 1,
+        "fit_seed": options.seed, "users": size.users, "days": size.days,
+        "config": "fitted" if fits else options.config, "seconds": time.perf_counter() - began,
     }  # fmt: skip
-    card = scorecard(score(targets, figures), run, curves, moved)
+    card = scorecard(score(targets, found.figures, found.errors), run, found.curves, moved)
     if options.json:
         print(json.dumps(card, indent=2, ensure_ascii=False))
     else:
@@ -150,19 +150,24 @@ def _fit(config: MarketConfig, targets: Sequence[Target], options: CalibrateOpti
 
     if options.data is None:
         config = with_constants(config, {one.name: one.start for one in options.free})
-    users = options.fit_users or (QUICK_USERS if options.quick else FIT_USERS)
-    size = Size(users, QUICK_DAYS if options.quick else DAYS, _paired(targets))
+    played = FitPlay(options.seed, _fit_size(options, targets))
     with progress("fit", None) as (_, say):
         return fit(
-            config, targets, options.free, FitPlay(options.seed, size), options.steps,
-            options.workers or cores(),
+            config, targets, options.free, played, options.steps, options.workers or cores(),
             lambda runs, apart: say(f"{runs} runs of the market, distance {apart:.3g}"),
         )  # fmt: skip
 
 
-def _told(fitted: Fitted, options: CalibrateOptions) -> dict[str, Any]:
+def _fit_size(options: CalibrateOptions, targets: Sequence[Target]) -> Size:
+    users = options.fit_users or (QUICK_USERS if options.quick else FIT_USERS)
+    return Size(users, QUICK_DAYS if options.quick else DAYS, _paired(targets))
+
+
+def _told(fitted: Fitted, size: Size, seed: int) -> dict[str, Any]:
     return {
         "date": utc_now()[:10],
+        "users": size.users,
+        "seed": seed,
         "distance_before": fitted.before,
         "distance": fitted.after,
         "evaluations": fitted.runs,

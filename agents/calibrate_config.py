@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from agents.calibrate_page import BEGIN, END, summary
@@ -19,19 +20,20 @@ def config_text(config: MarketConfig, card: dict[str, Any], free: Sequence[str])
 
     Args:
       config: to write.
-      card: of the scorecard; its fit, distance and summary stand in comments.
+      card: of the scorecard of a fit; how the fit went, the distance and the summary stand in comments.
       free: names of the constants that were free.
     Returns: text that `load_config` makes the same configuration of.
     """
     fitted = card["fit"]
     before, after = fitted["distance_before"], fitted["distance"]
-    lines = [
-        FIRST_LINE,
-        f"# Fitted on {fitted['date']} by `{card['command']}`: in {fitted['evaluations']} runs of the market",
-        f"# the distance (mean squared miss in tolerances) fell from {before:.3g} to {after:.3g};",
-        f"# in the run of the scorecard it is {card['distance']:.3g}. {summary(card)}",
-        "# Constants that the fit moved: " + ", ".join(free) + ".",
-    ]
+    story = (
+        f"Fitted on {fitted['date']} by `{card['command']}`, with {fitted['users']:,} users on seed "
+        f"{fitted['seed']}. The fit converged: in {fitted['evaluations']} runs of the market the distance "
+        f"(mean squared miss in tolerances) fell from {before:.3g} to {after:.3g}. With the "
+        f"{card['users']:,} users of seed {card['seed']}, whom it has not seen, it is "
+        f"{card['distance']:.3g}. {summary(card)} Constants that the fit moved: {', '.join(free)}."
+    )
+    lines = [FIRST_LINE, *("# " + line for line in wrap(story, 108, break_on_hyphens=False))]
     above: list[str] = []
     for key, (value, _) in differences(config).items():
         *parts, name = key.split(".")

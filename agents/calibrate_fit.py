@@ -60,7 +60,8 @@ def fit(
         least  sum of ln(1 + w m^2),   m = miss in tolerances
 
     The logarithm lets targets that cannot be met at once stay unmet without pulling at all others. Method:
-    trust-region least squares of scipy within bounds; derivatives by differences, played side by side.
+    trust-region least squares of scipy within bounds; derivatives by differences, played side by side. Where
+    a configuration refuses constants together, every target misses by MISSING, and the fit turns back.
 
     Args:
       config: where it starts.
@@ -70,8 +71,8 @@ def fit(
       steps: how often constants are tried, at most.
       workers: processes that play at once; one is this process.
       say: told (runs of the market, distance) after each.
-    Raises: ValueError if there is nothing to fit, or a constant starts outside its bounds. RuntimeError, a
-      sentence, if it has not converged after so many steps.
+    Raises: ValueError if there is nothing to fit, or a constant starts outside its bounds or where the
+      configuration refuses it. RuntimeError, a sentence, if it has not converged after so many steps.
     """
     from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
@@ -79,6 +80,7 @@ def fit(
     if not wanted:
         raise ValueError("There is nothing to fit: give an emergent target, such as orders_per_session.")
     start = np.array([one.to_unit(value_of(config, one.name)) for one in free])
+    moved(config, free, start)
     with crew(workers) if workers > 1 else nullcontext() as pool:
         over = map if pool is None else pool.map
         trials = _Trials(config, free, wanted, lambda configs: list(over(play, configs)), say)
@@ -141,15 +143,30 @@ class _Trials:
 
     def slope(self, point: Floats) -> Floats:
         here = self._last[1] if self._last and np.array_equal(self._last[0], point) else self.at(point)
-        steps = np.where(point + STEP <= 1.0, STEP, -STEP)
+        steps = np.array([self._step(point, place) for place in range(len(point))])
         there = self._played([point + row for row in np.diag(steps)])
         self._tell()
         return np.array([(one - here) / step for one, step in zip(there, steps, strict=True)]).T
 
     def _played(self, points: Sequence[Floats]) -> list[Floats]:
-        found = self.play([moved(self.config, self.free, point) for point in points])
-        self.runs += len(points)
-        return [misses(self.wanted, figures) for figures in found]
+        configs = [self._config(point) for point in points]
+        played = [config for config in configs if config is not None]
+        found = iter(self.play(played))
+        self.runs += len(played)
+        return [misses(self.wanted, {} if config is None else next(found)) for config in configs]
+
+    def _config(self, point: Floats) -> MarketConfig | None:
+        """The configuration at a point; None where its constants do not go together."""
+        try:
+            return moved(self.config, self.free, point)
+        except ValueError:
+            return None
+
+    def _step(self, point: Floats, place: int) -> float:
+        """Up, where that leads to a configuration; else down, where that does."""
+        inside = [step for step in (STEP, -STEP) if 0.0 <= point[place] + step <= 1.0]
+        there = np.eye(len(point))[place]
+        return next((step for step in inside if self._config(point + step * there) is not None), inside[0])
 
     def _tell(self) -> None:
         if self.say is not None:

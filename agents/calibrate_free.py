@@ -18,7 +18,7 @@ class Free:
 
     Attributes:
       name: dotted key, with the place in a list where it is one: conversion.buy_rate.1.
-      start: where the published fit begins; set by hand.
+      start: where the published fit begins: set by hand, then the end of an earlier fit, rounded.
       low, high: bounds, inside the range of the configuration; both > 0 on a log scale.
       log: whether steps are shares of the constant.
     """
@@ -50,27 +50,27 @@ class Free:
 
 
 FREE = (
-    Free("people.media_per_day", 8.8, 4.0, 20.0),
-    Free("people.propensity_log_sd", 0.8, 0.2, 1.5, log=False),
-    Free("channels.display.click_rate.0", 0.00147, 0.0005, 0.005),
-    Free("response.adstock_visit", 0.35, 0.1, 2.0),
-    Free("rivals.standing", 2.9, 0.5, 20.0),
-    Free("journey.visit_push.0", 7.45, 6.0, 9.0, log=False),
-    Free("journey.visit_push.1", 9.1, 7.5, 11.5, log=False),
-    Free("journey.backward_half_life_d.1", 9.0, 3.0, 40.0),
-    Free("visits.return_probability.0", 0.024, 0.008, 0.08),
-    Free("visits.return_probability.1", 0.50, 0.3, 0.8),
-    Free("visits.return_probability.2", 0.78, 0.5, 0.93),
-    Free("visits.return_probability.3", 0.90, 0.6, 0.945),
-    Free("visits.return_buyer", 0.5, 0.25, 0.9),
-    Free("visits.return_propensity", 0.5, 0.0, 2.0, log=False),
-    Free("visits.same_day_share", 0.5, 0.2, 0.8, log=False),
-    Free("visits.gap_days", 8.0, 4.0, 16.0),
-    Free("conversion.visit_rate.0", 0.0011, 0.0003, 0.003),
-    Free("conversion.buy_rate.0", 0.0022, 0.0008, 0.008),
-    Free("conversion.buy_rate.1", 0.038, 0.014, 0.12),
-    Free("conversion.buy_rate.2", 0.058, 0.02, 0.2),
-    Free("conversion.buy_rate.3", 0.065, 0.025, 0.25),
+    Free("people.media_per_day", 8.64, 4.0, 20.0),
+    Free("people.propensity_log_sd", 0.732, 0.2, 1.5, log=False),
+    Free("channels.display.click_rate.0", 0.00146, 0.0005, 0.005),
+    Free("response.adstock_visit", 0.326, 0.1, 2.0),
+    Free("rivals.standing", 2.95, 0.5, 20.0),
+    Free("journey.visit_push.0", 7.68, 6.0, 9.0, log=False),
+    Free("journey.visit_push.1", 8.83, 7.5, 11.5, log=False),
+    Free("journey.backward_half_life_d.1", 9.66, 3.0, 40.0),
+    Free("visits.return_probability.0", 0.0234, 0.008, 0.08),
+    Free("visits.return_probability.1", 0.52, 0.3, 0.8),
+    Free("visits.return_probability.2", 0.788, 0.5, 0.93),
+    Free("visits.return_probability.3", 0.902, 0.6, 0.945),
+    Free("visits.return_buyer", 0.536, 0.25, 0.9),
+    Free("visits.return_propensity", 0.249, 0.0, 2.0, log=False),
+    Free("visits.same_day_share", 0.517, 0.2, 0.55, log=False),
+    Free("visits.gap_days", 8.21, 4.0, 16.0),
+    Free("conversion.visit_rate.0", 0.000979, 0.0003, 0.003),
+    Free("conversion.buy_rate.0", 0.00175, 0.0008, 0.008),
+    Free("conversion.buy_rate.1", 0.0378, 0.014, 0.12),
+    Free("conversion.buy_rate.2", 0.0551, 0.02, 0.2),
+    Free("conversion.buy_rate.3", 0.0656, 0.025, 0.25),
 )
 """Constants that a fit moves. Their bounds are a third to three times the start, where that makes sense."""
 

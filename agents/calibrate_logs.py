@@ -59,7 +59,14 @@ class Played:
     def __post_init__(self) -> None:
         for name in ("visits", "seen"):
             rows = getattr(self, name)
-            object.__setattr__(self, name, rows[np.lexsort((rows["at_h"], rows["number"]))])
+            if not _in_order(rows):
+                object.__setattr__(self, name, rows[np.lexsort((rows["at_h"], rows["number"]))])
+
+
+def _in_order(rows: Rows) -> bool:
+    number, at_h = rows["number"], rows["at_h"]
+    later = (number[1:] > number[:-1]) | ((number[1:] == number[:-1]) & (at_h[1:] >= at_h[:-1]))
+    return bool(later.all())
 
 
 def starts(*keys: NDArray[Any]) -> Flags:

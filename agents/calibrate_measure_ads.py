@@ -146,7 +146,6 @@ def twin_moments(ads: Played, psa: Played, until_h: float = CAMPAIGN_H) -> dict[
         "ad_conversion": share(orderers[0], len(reached)),
         "psa_conversion": share(orderers[1], len(reached)),
         "conversion_lift": share(orderers[0] - orderers[1], orderers[1]),
-        "conversion_lift_rct": share(orderers[0] - orderers[1], orderers[1]),
         "visit_lift_rct": share(visitors[0] - visitors[1], visitors[1]),
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import marked_page
+from agents.calibrate_errors import GROUPS
 from agents.calibrate_targets import Row, distance, met_share, part
 
 BEGIN, END = MARKS = marked_page.marks("calibrate")
@@ -28,9 +29,10 @@ def scorecard(rows: Sequence[Row], run: Json, curves: Json, fit: Json | None = N
 
     Args:
       rows: all of them.
-      run: command, date, seed, users, days, config (name), seconds.
+      run: command, date, seed, fit_seed, users, days, config (name), seconds.
       curves: of `calibrate_measure.curves`.
-      fit: what a fit changed: date, distance before and after, evaluations, constants with both values.
+      fit: what a fit changed: date, users, seed, distance before and after, evaluations, constants with both
+        values.
     """
     emergent = [row for row in rows if row.target.kind == "emergent"]
     counts = {name: _count(part(rows, name)) for name in PARTS}  # type: ignore[arg-type]
@@ -85,6 +87,13 @@ def gap(value: float | None, unit: str) -> str:
     return f"{sign}{_digits(abs(number), 2)}{' pp' if unit == 'share' else ''}"
 
 
+def error(value: float | None, unit: str) -> str:
+    """A standard error, of shares in percentage points; nothing of None."""
+    if value is None:
+        return ""
+    return f"± {_digits(100.0 * value, 2)} pp" if unit == "share" else f"± {_digits(value, 2)}"
+
+
 def allowed(row: Json) -> str:
     """The tolerance of a row in words: ± 5 %, ± 3 pp, or a range of values."""
     kind, size, unit = row["tolerance"]["kind"], row["tolerance"]["size"], row["unit"]
@@ -110,15 +119,15 @@ def table_of(card: Json, name: str) -> list[Json]:
 
 
 def cells(row: Json) -> list[str]:
-    """A row of a table: what, target, simulated, difference, tolerance, met or not."""
+    """A row of a table: what, target, simulated, its s.e., difference, tolerance, met or not."""
     unit = row["unit"]
     tolerance = "range" if row["tolerance"]["kind"] == "range" else allowed(row)
     verdict = "met" if row["met"] else "not met"
-    simulated = amount(row["simulated"], unit)
-    return [row["words"], wanted(row), simulated, gap(row["difference"], unit), tolerance, verdict]
+    simulated, se = amount(row["simulated"], unit), error(row["se"], unit)
+    return [row["words"], wanted(row), simulated, se, gap(row["difference"], unit), tolerance, verdict]
 
 
-HEADER = ("what", "target", "simulated", "difference", "tolerance", "")
+HEADER = ("what", "target", "simulated", "± s.e.", "difference", "tolerance", "")
 
 
 def page_lines(card: Json, picture: str | None) -> Iterator[str]:
@@ -132,8 +141,10 @@ def page_lines(card: Json, picture: str | None) -> Iterator[str]:
     apart = "none" if card["distance"] is None else f"{card['distance']:.3f}"
     yield (
         f"Made by `{card['command']}` on {card['date']}: configuration {card['config']}, "
-        f"{card['users']:,} users, {card['days']} days, seed {card['seed']}, "
-        f"{card['seconds']:.0f} s. Distance of the fitted targets (mean squared miss in tolerances): {apart}."
+        f"{card['users']:,} users, {card['days']} days, {card['seconds']:.0f} s. Measured on seed "
+        f"{card['seed']}, with other people and chance than a fit, which plays seed {card['fit_seed']}. "
+        f"Distance of the fitted targets (mean squared miss in tolerances): {apart}. Standard errors (s.e.) "
+        f"are those over {GROUPS} groups of people; figures that are not taken of people have none."
     )
     if picture is not None:
         yield ""
@@ -165,8 +176,8 @@ def _fit_lines(fit: Json) -> Iterator[str]:
     yield f"### Constants that were fitted on {fit['date']}"
     yield ""
     yield (
-        f"The distance fell from {fit['distance_before']:.3f} to {fit['distance']:.3f} "
-        f"in {fit['evaluations']} runs of the market."
+        f"The fit converged: the distance fell from {fit['distance_before']:.3f} to {fit['distance']:.3f} "
+        f"in {fit['evaluations']} runs of the market with {fit['users']:,} users on seed {fit['seed']}."
     )
     yield ""
     body = [

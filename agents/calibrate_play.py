@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.calibrate_errors import standard_errors
 from agents.calibrate_logs import SEEN, Played, Rows
 from agents.calibrate_measure import curves, moments
 from agents.calibrate_published import CAMPAIGN_DAYS
@@ -130,13 +131,35 @@ def play(
     return _finish(market, logs), pair
 
 
-def measured(
-    config: MarketConfig, seed: int, size: Size, say: Say | None = None
-) -> tuple[dict[str, float], dict[str, object]]:
-    """Plays, and takes every figure. Returns: (figures by target, curves of the picture)."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run came to.
+
+    Attributes:
+      figures: by the names of their targets.
+      errors: standard errors of those figures that have one.
+      curves: of the picture.
+    """
+
+    figures: dict[str, float]
+    errors: dict[str, float]
+    curves: dict[str, object]
+
+
+def measured(config: MarketConfig, seed: int, size: Size, say: Say | None = None) -> Measured:
+    """Plays, and takes every figure with its standard error."""
     long, pair = play(config, seed, size, say)
     people = config.people
-    return moments(long, pair, people.traffic, people.weekdays), curves(long, people.traffic)
+    return Measured(
+        moments(long, pair, people.traffic, people.weekdays), standard_errors(long, pair),
+        curves(long, people.traffic),
+    )  # fmt: skip
+
+
+def figures_of(config: MarketConfig, seed: int, size: Size) -> dict[str, float]:
+    """Plays, and takes the figures alone, as a fit does many times."""
+    long, pair = play(config, seed, size)
+    return moments(long, pair, config.people.traffic, config.people.weekdays)
 
 
 def _run(market: Market, bids: NDArray[np.float64], days: int, logs: _Logs, tell: Callable[[], None]) -> None:

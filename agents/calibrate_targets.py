@@ -101,10 +101,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the scorecard: a target and what the market came to; nan if it came to nothing."""
+    """A line of the scorecard: a target and what the market came to.
+
+    Attributes:
+      simulated: nan if it came to nothing.
+      se: standard error of `simulated`, >= 0; nan where there is none.
+    """
 
     target: Target
     simulated: float
+    se: float = math.nan
 
     @property
     def met(self) -> bool:
@@ -121,6 +127,7 @@ class Row:
             "unit": target.unit,
             "tolerance": {"kind": target.tolerance.kind, "size": target.tolerance.size},
             "simulated": self.simulated if there else None,
+            "se": self.se if there and math.isfinite(self.se) else None,
             "difference": self.simulated - target.value if there else None,
             "met": self.met,
             "kind": target.kind,
@@ -131,9 +138,19 @@ class Row:
         }
 
 
-def score(targets: Iterable[Target], moments: Mapping[str, float]) -> list[Row]:
-    """Sets every target against its figure; a figure that is missing counts as nan, so as not met."""
-    return [Row(target, float(moments.get(target.name, math.nan))) for target in targets]
+def score(
+    targets: Iterable[Target], moments: Mapping[str, float], errors: Mapping[str, float] | None = None
+) -> list[Row]:
+    """Sets every target against its figure; a figure that is missing counts as nan, so as not met.
+
+    Args:
+      errors: standard errors of the figures that have one; they decide nothing.
+    """
+    errors = errors or {}
+    return [
+        Row(target, float(moments.get(target.name, math.nan)), float(errors.get(target.name, math.nan)))
+        for target in targets
+    ]
 
 
 def part(rows: Iterable[Row], what: Literal["fitted", "held out", "echo"]) -> list[Row]:

@@ -20,7 +20,7 @@ def calibrate(
     days: Annotated[int | None, typer.Option(min=28, help="Days to measure; 90 by default.")] = None,
     fit_users: Annotated[int | None, typer.Option(min=100, help="People in each run of the fit.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the fit, at most.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of a fit; what is measured has the next one.")] = 0,
     write_docs: Annotated[Path | None, typer.Option(help="Page to bring up to date.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:

@@ -43,6 +43,7 @@ class CheckOptions:
 def forms() -> dict[str, Callable[[int, int], list[Figure]]]:
     """Name of a special case -> function of (seed, ticks) that plays it and gives its figures."""
     from agents import closed_forms_bids as bids
+    from agents import closed_forms_journey as journey
     from agents import closed_forms_people as people
 
     return {
@@ -61,10 +62,12 @@ def forms() -> dict[str, Callable[[int, int], list[Figure]]]:
         "equilibrium-second": bids.equilibrium_second,
         "reserve": bids.reserve,
         "budget": bids.budget,
+        "budget-even": bids.budget_even,
         "two-state-cap": people.two_state_cap,
         "lasting-cap-social": people.lasting_cap_social,
         "lasting-cap-display": people.lasting_cap_display,
         "occupancy": people.stage_occupancy,
+        "time-to-convert": journey.time_to_convert,
         "adstock": people.adstock,
     }
 

@@ -26,6 +26,7 @@ from gaelp_env.special_cases import (
     BUDGET_AUCTIONS,
     BUDGET_SHARE,
     CASES,
+    EVEN_MULTIPLE,
     IPINYOU_LOG_PRICE,
     NODES,
     ORTB_C,
@@ -205,6 +206,28 @@ def budget(seed: int, ticks: int) -> list[Figure]:
     (best, value), errors = found.mean(0).tolist(), (found.std(0, ddof=1) / math.sqrt(episodes)).tolist()
     return [
         Figure("best multiple of the value", best, alpha, errors[0]),
+        Figure("value an auction", value / BUDGET_AUCTIONS, alpha / 3.0, errors[1] / BUDGET_AUCTIONS),
+    ]
+
+
+def budget_even(seed: int, ticks: int) -> list[Figure]:
+    """The multiple that the platform's pacing holds in the second half of an episode, and what the whole of
+    it buys: the price law says that alpha v spends the budget by its end."""
+    bids, episodes = EVEN_MULTIPLE * UNIT_CPM * np.array(NODES), max(4, ticks // 30)
+    config = load_config(CASES["budget-even"].config)
+    alpha, count = math.sqrt(6.0 * BUDGET_SHARE), config.clock.episode_ticks
+    found = np.zeros((episodes, 2))
+    for episode in range(episodes):
+        market = Market.born(config, 1_000 * seed + episode)
+        market.begin_episode()
+        pace, accrued = np.zeros(count), 0
+        for tick in range(count):
+            pace[tick] = market.record["pace"]
+            accrued += int(market.advance(bids).ledger["accrued_micro"])
+        found[episode] = EVEN_MULTIPLE * pace[count // 2 :].mean(), accrued / MICRO * 1000.0 / UNIT_CPM
+    (multiple, value), errors = found.mean(0).tolist(), (found.std(0, ddof=1) / math.sqrt(episodes)).tolist()
+    return [
+        Figure("mean multiple of the value, second half", multiple, alpha, errors[0]),
         Figure("value an auction", value / BUDGET_AUCTIONS, alpha / 3.0, errors[1] / BUDGET_AUCTIONS),
     ]
 

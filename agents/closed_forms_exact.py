@@ -96,15 +96,65 @@ def occupancy(forward: float, half_lives: tuple[float, float, float], start: flo
     """
     from scipy.linalg import expm  # type: ignore[import-untyped]
 
-    q = np.zeros((4, 4))
-    for stage in range(3):
-        q[stage, stage + 1] = forward
-        q[stage + 1, stage] = math.log(2.0) / half_lives[stage]
-    q -= np.diag(q.sum(axis=1))
+    q = _chain(forward, half_lives)
     nodes, weights = np.polynomial.legendre.leggauss(5)
     times = 0.5 * (start + stop) + 0.5 * (stop - start) * nodes
     shares: Any = sum(0.5 * w * expm(q * t)[0] for w, t in zip(weights, times, strict=True))
     return np.asarray(shares, np.float64)
+
+
+def _chain(forward: float, half_lives: tuple[float, float, float]) -> Floats:
+    """Q of four stages, rates a day: forward at one rate, back at ln 2 / half-life; rows sum to zero."""
+    q = np.zeros((4, 4))
+    for stage in range(3):
+        q[stage, stage + 1] = forward
+        q[stage + 1, stage] = math.log(2.0) / half_lives[stage]
+    whole: Floats = q - np.diag(q.sum(axis=1))
+    return whole
+
+
+def days_to_convert(forward: float, half_lives: tuple[float, float, float], converts: float) -> Floats:
+    """The mean days to the first order from each of the four stages: -inv(Q_T) 1, where the fourth is left
+    by orders too.
+
+    Args:
+      forward, half_lives: as in `occupancy`.
+      converts: orders a day of those in the fourth stage, > 0.
+    Returns: `[4]`, falling.
+    """
+    within = _chain(forward, half_lives)
+    within[3, 3] -= converts
+    days: Floats = np.asarray(np.linalg.solve(-within, np.ones(4)), np.float64)
+    return days
+
+
+class TwoState(NamedTuple):
+    """Discounted values of a fresh user who has an opportunity now, in units of an ad to the fresh."""
+
+    capped: float
+    always: float
+    threshold: float
+
+
+def two_state_discounted(omega: float, rho: float, discount: float, tired: float) -> TwoState:
+    """A frequency cap where the next opportunity counts less.
+
+        k = g rho / (1 - g (1 - rho))
+        capped = 1 / (1 - g (1 - omega) - g omega k)
+        always = (1 + g omega r_T / (1 - g)) / (1 - g (1 - omega))
+        cap if and only if r_T < threshold = (1 - g) k capped
+
+    Args:
+      omega: a fresh user who is shown an ad is fatigued at the next opportunity, in (0, 1).
+      rho: a fatigued one who is skipped is fresh at the next, in (0, 1).
+      discount: g in (0, 1).
+      tired: r_T, what an ad to the fatigued is worth; who is shown one stays fatigued.
+    """
+    k = discount * rho / (1.0 - discount * (1.0 - rho))
+    stays = 1.0 - discount * (1.0 - omega)
+    capped = 1.0 / (stays - discount * omega * k)
+    always = (1.0 + discount * omega * tired / (1.0 - discount)) / stays
+    return TwoState(capped, always, (1.0 - discount) * k * capped)
 
 
 def stock_of_daily(per_day: float, half_life_d: float) -> float:

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from agents.closed_forms_exact import occupancy, stock_of_daily, stock_of_stream
-from agents.closed_forms_play import Figure, Floats
-from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.config_load import load_config
+from agents.closed_forms_journey import DISPLAY, SEARCH, SOCIAL, two_state_discounted_figures
+from agents.closed_forms_play import OPEN, Figure, Floats, case_config, only
+from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, K
 from gaelp_env.market import Market
 from gaelp_env.special_cases import (
     ADSTOCK_HALF_LIVES_D,
     ADSTOCK_PER_DAY,
-    CASES,
     FRESH_CPM,
     OMEGA,
     POSTED_CPM,
@@ -27,36 +26,22 @@ from gaelp_env.special_cases import (
     THRESHOLD_CPM,
 )
 
-OPEN = 1e4
-"""A bid that beats any price of these markets, CPM."""
-SEARCH, SOCIAL, DISPLAY = 0, 1, 2
 
-
-def _config(name: str, **more: Any) -> MarketConfig:
-    return load_config(CASES[name].config | {key.replace("__", "."): value for key, value in more.items()})
-
-
-def _only(channel: int) -> Floats:
-    bids = np.zeros(K)
-    bids[channel] = OPEN
-    return bids
-
-
-def two_state_cap(seed: int, ticks: int) -> list[Figure]:
+def two_state_cap(seed: int, effort: int) -> list[Figure]:
     """Three policies on the same people: show always (two worths of an ad to the fatigued), or to the fresh
     only.
 
     A skipped opportunity is not in the ledger, so values are held to the opportunities to expect of a
     channel.
     """
-    config, settled, ticks = _config("two-state-cap"), 200, max(512, 6 * ticks)
+    config, settled, ticks = case_config("two-state-cap"), 200, max(512, 6 * effort)
     market = Market.born(config, seed)
     birth = market.checkpoint()
     cells = np.zeros((3, ticks))
     for policy, channel in enumerate((SEARCH, SOCIAL, DISPLAY)):
         market.rollback(birth)
         for t in range(-settled, ticks):
-            ledger = market.advance(_only(channel)).ledger
+            ledger = market.advance(only(channel)).ledger
             if t >= 0:
                 cells[policy, t] = ledger["accrued_micro"] * (1000.0 / MICRO)
     each = config.people.users * config.people.media_per_day * config.clock.tick_h / 24.0 * 0.2
@@ -70,6 +55,7 @@ def two_state_cap(seed: int, ticks: int) -> list[Figure]:
         figure("value an opportunity, capped", cap, exact),
         figure("capped less always, r_T at 0.9 of the threshold", cap - low, exact - 0.9 * THRESHOLD_CPM),
         figure("capped less always, r_T at 1.1 of the threshold", cap - high, exact - 1.1 * THRESHOLD_CPM),
+        *two_state_discounted_figures(seed, effort),
     ]
 
 
@@ -86,7 +72,7 @@ def _lasting_cap(name: str, exponent: float, ratio: float, seed: int, ticks: int
     exact = math.floor(ratio ** (1.0 / exponent))
     profit = []
     for cap in range(1, 9):
-        config = _config(name, budget__frequency_cap=cap)
+        config = case_config(name, budget__frequency_cap=cap)
         market = Market.born(config, seed)
         ledgers = [market.advance(np.full(K, 2.0 * POSTED_CPM)).ledger for _ in range(96)]
         gained = sum(int(ledger["accrued_micro"]) - int(ledger["spend_micro"].sum()) for ledger in ledgers)
@@ -111,7 +97,7 @@ def stage_occupancy(seed: int, ticks: int) -> list[Figure]:
 
     Poisson arrivals see time averages. The click probability of a touch tells the stage before it.
     """
-    config, worlds = _config("occupancy"), max(2, ticks // 24)
+    config, worlds = case_config("occupancy"), max(2, ticks // 24)
     days = (3, 14)
     tick_d = config.clock.tick_h / 24.0
     seen: dict[int, list[tuple[Any, Any]]] = {day: [] for day in days}
@@ -146,7 +132,7 @@ def _by_user(number: Any, hit: Any) -> tuple[float, float]:
 
 def adstock(seed: int, ticks: int) -> list[Figure]:
     """A stream of ads, by the stocks of everybody after some days; daily ads, shown to one user by hand."""
-    config = _config("adstock")
+    config = case_config("adstock")
     days, tick_h = 10, config.clock.tick_h
     rounds, figures = round(days * 24.0 / tick_h), []
     stocks = []
@@ -174,7 +160,7 @@ def adstock(seed: int, ticks: int) -> list[Figure]:
 
 
 def _daily_by_hand(seed: int, days: int = 90) -> list[Figure]:
-    config = _config("adstock", people__users=1)
+    config = case_config("adstock", people__users=1)
     market = Market.born(config, seed)
     number = market.name_user()
     for day in range(days):

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.config import MarketConfig
+from gaelp_env.config_load import load_config
 from gaelp_env.ledger import MICRO, K
 from gaelp_env.market import Market
+from gaelp_env.special_cases import CASES
 
 Floats = NDArray[np.float64]
 
+OPEN = 1e4
+"""A bid that beats any price of the markets of people, CPM."""
 SIGNIFICANT = 3.0
 """Standard errors that a figure may be off."""
 NODES, DEGREE = 11, 5
@@ -83,6 +87,18 @@ class Played:
     @property
     def surplus(self) -> Floats:
         return self.value - self.cost
+
+
+def case_config(name: str, **more: Any) -> MarketConfig:
+    """The configuration of a special case, with other settings laid over it (`__` for the dot)."""
+    return load_config(CASES[name].config | {key.replace("__", "."): value for key, value in more.items()})
+
+
+def only(channel: int) -> Floats:
+    """Bids `[K]` that win one channel always, and no other ever."""
+    bids = np.zeros(K)
+    bids[channel] = OPEN
+    return bids
 
 
 class Stage:

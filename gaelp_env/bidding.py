@@ -1,4 +1,4 @@
-"""One opportunity, one auction: whether we win it, which slot, and what it costs."""
+"""One opportunity, one auction: whether we win it, which slot, what it costs, and whose ads are seen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from numba import njit
 
 from gaelp_env.auction import FIRST, GSP, OWNED, price_at, wins
 from gaelp_env.chance import AUCTION, SLOTS, uniforms
+from gaelp_env.ledger import FLOOR_KNOTS
 from gaelp_env.prices import relative_price
-from gaelp_env.slots import next_quantile, price_of_slot, with_soft_floor
+from gaelp_env.slots import next_quantile, price_of_slot, seen_share, with_soft_floor
 
 LOST = -1
 
@@ -71,3 +72,75 @@ def buy_slot(c, m, channel, audience, number, j):  # type: ignore[no-untyped-def
     soft_floor = c.soft_floor_cpm[channel]
     bound = 1 if floor > 0.0 and floor * quality >= next_price and bid >= soft_floor else 0
     return slot, with_soft_floor(price, bid, soft_floor), u_view, bound
+
+
+@njit(nogil=True)
+def price_clears(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-def]
+    """`clears_floor` by the two prices themselves."""
+    relative = relative_price(c.family, u_rival, c.price_shape, m.price_table[channel])
+    return m.price_median[channel] * relative >= price_at(u_floor, m.floor_median[channel], c.floor_log_sd)
+
+
+@njit(inline="always")
+def clears_floor(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-def]
+    """Whether a rival's score is at or above the reserve of the auction.
+
+    A reserve lies between two whose ranks among rivals' prices the tick knows (`floor_rank`): only for the
+    one score in sixteen that lies between these ranks are the two prices computed.
+
+    Args:
+      u_rival: quantile of the rival's score in the law of the highest one.
+      u_floor: quantile of the reserve.
+    """
+    knot = int(u_floor * (FLOOR_KNOTS - 1))
+    if u_rival > m.floor_rank[channel, knot + 1]:
+        return True
+    if u_rival < m.floor_rank[channel, knot]:
+        return False
+    return price_clears(c, m, channel, u_rival, u_floor)
+
+
+@njit(inline="always")
+def rival_ads(c, m, channel, number, j, ours, winnable):  # type: ignore[no-untyped-def]
+    """How many rivals' ads are seen at one opportunity of a channel that is auctioned.
+
+    The rivals fill the slots that we do not hold, in the order of their scores; from the first one below the
+    auction's reserve on, slots stay empty. The page is looked at once, down to some slot:
+
+        slot s is seen if u_view < view_rate * seen_share(s)
+
+    with the draw that decides about our own ad. So each slot has its own exposure, and whoever sees a slot
+    has seen those above it.
+
+    Args:
+      ours: the slot that we hold, LOST for none.
+      winnable: whether any bid could win here; if not, all rivals are beyond reach, and above any reserve.
+    Returns: 0 … slots; 0 where no rival bids (a median of 0).
+    """
+    if m.price_median[channel] <= 0.0:
+        return 0
+    u_rival, u_has_floor, u_floor, u_view = uniforms(m.key, number, m.tick, AUCTION, j)
+    slots, rivals = 1, 1
+    if c.rule[channel] == GSP:
+        slots, rivals = c.slots[channel], c.rivals[channel]
+    has_floor = winnable and u_has_floor < c.floor_share
+    u_second, u_third, u_fourth = 0.0, 0.0, 0.0
+    seen = place = 0
+    for slot in range(slots):
+        if u_view >= c.view_rate[channel] * seen_share(slot, c.slot_view[channel]):
+            break
+        if slot == ours:
+            continue
+        place += 1
+        if place > rivals:
+            break
+        if has_floor:
+            if place == 2:
+                u_second, u_third, u_fourth, _creative = uniforms(m.key, number, m.tick, SLOTS, j)
+            if place > 1:
+                u = u_second if place == 2 else (u_third if place == 3 else u_fourth)
+                u_rival = next_quantile(u_rival, u, rivals, place)
+            if not clears_floor(c, m, channel, u_rival, u_floor):
+                break
+        seen += 1
+    return seen

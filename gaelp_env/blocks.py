@@ -93,7 +93,9 @@ class Blocks:
         count = len(self._bounds)
         self._begins = np.concatenate([[0], np.cumsum(self._listed[:, 1])[:-1]])
         self._came = np.zeros((count, 4), np.int64)
-        ledgers, sums = (self.ledgers, records) if count == 1 else (np.zeros(count, LEDGER), np.zeros(count, RECORD))
+        ledgers, sums = (
+            (self.ledgers, records) if count == 1 else (np.zeros(count, LEDGER), np.zeros(count, RECORD))
+        )
         self.ledgers[:] = 0
 
         def one(block: int) -> None:

@@ -7,6 +7,7 @@ that name the key, the value that was found and what may stand there.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,10 +219,41 @@ def _build(findings: _Findings, source: Mapping[Any, Any]) -> MarketConfig:
     except ValidationError as error:
         for problem in error.errors():
             _explain(findings, values, problem["loc"], str(problem.get("ctx", {}).get("error", "")))
+    if config is not None:
+        _let_people_return(findings, config)
     findings.raise_any()
     if config is None:
         raise AssertionError("a refused configuration left no problem to tell")
     return config
+
+
+_RETURNS = (
+    "people.visits_per_day", "visits.return_probability", "visits.return_buyer", "visits.same_day_share",
+    "visits.same_day_h", "visits.gap_days",
+)  # fmt: skip
+
+
+def _let_people_return(findings: _Findings, config: MarketConfig) -> None:
+    """Refuses returns that come faster than candidates to visit, which would be cut in silence.
+
+    Asked of what is given, not of the models: a world that was born before keeps its configuration.
+    """
+    returns, candidates = config.visits.most_returns_per_day, config.people.visits_per_day
+    if returns <= candidates * (1.0 + 1e-9):
+        return
+    given = next((key for key in findings.values if key in _RETURNS), "")
+    key = given or _RETURNS[0]
+    enough = math.ceil(returns * 1e4) / 1e4
+    most = entries()[_RETURNS[0]].most
+    remedies = [f"people.visits_per_day at least {enough:g}"] if most is None or enough <= most else []
+    remedies += ["longer gaps (visits.same_day_h, gap_days)"] if candidates > 0.0 else []
+    findings.problems[key] = (
+        f"{key} is {_shown(_lookup(config, key))}: right after a visit people come back at up to "
+        f"{returns:.4g} a day (visits.return_probability and return_buyer at most "
+        f"{max(*config.visits.return_probability, config.visits.return_buyer):g}), and candidates to visit "
+        f"come at {candidates:g} a day (people.visits_per_day), so that returns would be cut; give "
+        f"{', '.join(remedies)} or smaller return probabilities (0: nobody comes back)."
+    )
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ of the moments:
 2. the candidate is a visit to our site, or a slot on a channel, and may come to nothing;
 3. a user who is met is brought up to date: scores fade, the episode counts them once;
 4. the slot is auctioned, if we bid and the budget still runs;
-5. an ad that is won may be seen, and one that is seen may be clicked; awareness, fatigue and stage move;
+5. rivals hold the slots that we do not, and their ads may be seen; an ad of ours may be seen, and one that
+   is seen may be clicked; awareness, fatigue and stage move;
 6. a click or an unasked visit brings them to the site, where intent rises, the stage may move, and an
    order may be decided, which falls due later.
 
@@ -21,17 +22,17 @@ from numba import njit
 
 from gaelp_env.arrivals import MAX_CANDIDATES, sort_moments
 from gaelp_env.attribution import last_click
-from gaelp_env.auction import OWNED, micro
-from gaelp_env.bidding import LOST, buy_slot
+from gaelp_env.auction import GSP, OWNED, micro
+from gaelp_env.bidding import LOST, buy_slot, rival_ads
 from gaelp_env.caps import seen_within
-from gaelp_env.chance import AUCTION, CANDIDATE, RESPOND, uniforms
+from gaelp_env.chance import CANDIDATE, RESPOND, uniforms
 from gaelp_env.exposure import (
     choose_creative,
     click_chance,
     effect_left,
     note_touch,
     see_ad,
-    see_rival,
+    see_rivals,
 )
 from gaelp_env.journey import CONVERTED
 from gaelp_env.ledger import MICRO, K
@@ -72,11 +73,14 @@ def may_bid(c, m, row, rest, channel, audience, now_h, ledger):  # type: ignore[
 
 
 @njit(inline="always")
-def lose_slot(c, m, row, channel, j, ledger):  # type: ignore[no-untyped-def]
-    """A slot that we never bid for, or that no bid of ours could win, goes to a rival."""
-    if c.rivals_seen and c.rule[channel] != OWNED:
-        _a, _b, _c, u_view = uniforms(m.key, row.number, m.tick, AUCTION, j)
-        see_rival(c, m, row, channel, u_view, ledger)
+def show_rivals(c, m, row, channel, j, ours, winnable, ledger):  # type: ignore[no-untyped-def]
+    """Rivals hold the slots beside `ours` (LOST: all of them), and their ads may be seen.
+
+    On a channel where rivals' ads gain nothing they are not looked at, nor counted.
+    """
+    if c.rivals_seen and c.rival_gain[channel] > 0.0 and c.rule[channel] != OWNED:
+        ads = rival_ads(c, m, channel, row.number, j, ours, winnable)
+        see_rivals(c, row, channel, ads, ledger)
 
 
 @njit(cache=True, nogil=True)
@@ -158,17 +162,15 @@ def meet(  # type: ignore[no-untyped-def]
             total.met += bring_up_to_date(c, m, row, now_h)
             ledger.opportunities[channel] += 1
             audience = audience_of(row)
-            if not may_bid(c, m, row, rest, channel, audience, now_h, ledger):
-                lose_slot(c, m, row, channel, j, ledger)
-                continue
-            ledger.bids[channel] += 1
-            if u_winnable >= c.winnable[channel]:
-                lose_slot(c, m, row, channel, j, ledger)
-                continue
-            slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j)
+            winnable = u_winnable < c.winnable[channel]
+            bidding = may_bid(c, m, row, rest, channel, audience, now_h, ledger)
+            ledger.bids[channel] += bidding
+            slot, cpm, u_view, bound = LOST, 0.0, 0.0, 0
+            if bidding and winnable:
+                slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j)
+            if u_view < c.view_rate[channel] and (slot == LOST or c.rule[channel] == GSP):
+                show_rivals(c, m, row, channel, j, slot, winnable, ledger)
             if slot == LOST:
-                if c.rule[channel] != OWNED:
-                    see_rival(c, m, row, channel, u_view, ledger)
                 continue
             ledger.wins[channel] += 1
             ledger.floor_bound[channel] += bound

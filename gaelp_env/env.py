@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from gaelp_env.observation import OBSERVE, names, observe_market, space
 from gaelp_env.render import Picture, as_picture, as_text
 from gaelp_env.reward import REWARDS
 from gaelp_env.world import World
+from gaelp_env.world_upgrade import FIRST
 from gaelp_env.world_words import one_of
 
 RENDER_MODES = ("ansi", "rgb_array")
@@ -86,6 +88,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.action_space = Box(-1.0, 1.0, (K * A if per_audience else K,), np.float32)
         self._picture = Picture()
         self._over = True
+        self._told_of_model = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -95,6 +98,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         Args:
           seed: drops an unfinished episode and rekeys chance; people who are committed stay.
           options: {"continue": True} plays on privately from where a reading world is.
+        Warns: UserWarning, once, if a world that the first model made is played under an id of v1.
         Raises: StoreError, ConfigError, ValueError, as World.reset.
         """
         resume = _resume(options)
@@ -102,6 +106,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self._over = True
         self.world.reset(seed, resume=resume)
         self._over = False
+        self._tell_of_model()
         market = self.world.playing()
         self._picture = Picture()
         return self._observed(), {
@@ -149,6 +154,20 @@ class AdMarketEnv(gym.Env[Any, Any]):
         """Ends and commits the open episode as reset does, and lets go of the world. Idempotent."""
         self._over = True
         self.world.close()
+
+    def _tell_of_model(self) -> None:
+        """A world keeps the model that it was born with; an id that says another one is told so, once."""
+        birth, name = self.world.birth, self.spec.id if self.spec is not None else ""
+        if self._told_of_model or birth is None or birth.schema != FIRST or not name.endswith("-v1"):
+            return
+        self._told_of_model = True
+        warnings.warn(
+            f"World {birth.world!r} in {self.world.url} was born by the first model and plays on by it, and "
+            f"not by that of {name}: AdMarket-v0 is its id (with config=None if it was born with a "
+            "configuration of its own), and a new world name plays v1.",
+            UserWarning,
+            stacklevel=3,
+        )
 
     def _observed(self) -> Observation:
         market = self.world.playing()

@@ -97,14 +97,12 @@ def note_touch(row, rest, channel, moment_h, clicked):  # type: ignore[no-untype
 
 
 @njit(inline="always")
-def see_rival(c, m, row, channel, u_view, counts):  # type: ignore[no-untyped-def]
-    """A rival has the slot: if it is seen, the user's awareness of rivals rises, as ours would.
+def see_rivals(c, row, channel, ads, counts):  # type: ignore[no-untyped-def]
+    """Rivals' ads are seen: the user's awareness of rivals rises with each, as ours would.
 
-    On a channel where rivals' ads gain nothing they are not looked at, nor counted; where no rival bids
-    (a median of 0) there is none to be seen.
+    Args:
+      ads: how many, >= 0.
     """
-    if m.price_median[channel] <= 0.0:
-        return
-    if u_view < c.view_rate[channel] and c.rival_gain[channel] > 0.0:
+    for _ in range(ads):
         row.rival_awareness = lift(row.rival_awareness, c.rival_gain[channel])
-        counts.rival_views[channel] += 1
+    counts.rival_views[channel] += ads

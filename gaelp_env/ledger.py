@@ -108,6 +108,9 @@ VISIT = np.dtype(
 
 TRAIL = ("opportunities", "wins", "views", "clicks", "spend_micro")
 
+FLOOR_KNOTS = 17
+"""Reserves whose rank among rivals' prices a tick knows: those at the quantiles 0, 1/16, … 1."""
+
 MOMENT = np.dtype(
     [
         ("key", "<u8"),
@@ -119,6 +122,7 @@ MOMENT = np.dtype(
         ("beats_floor", "<f8", (K, A)),  # and of our bid among reserves
         ("price_median", "<f8", (K,)),  # CPM
         ("floor_median", "<f8", (K,)),  # CPM
+        ("floor_rank", "<f8", (K, FLOOR_KNOTS)),  # of reserves among rivals' prices, see bidding.py
         ("click_weight", "<f8"),
         ("stop_h", "<f8"),  # bidding stops at this moment …
         ("stop_number", "<i8"),  # … from this user on, among equal moments

@@ -72,7 +72,12 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
     Entries (all in [-1, 1]): levels are logs over the season's range; rates and shares are as they
     are; unbounded ratios x come as x / (1 + x). `price_guidance` is the median of rivals' highest price
     in the coming tick on the scale of the action (0: the reference, 1: the highest bid). `_day` are
-    trailing sums with a half-life of a day.
+    trailing sums with a half-life of a day. `budget_left` is the share that is left of the tightest budget
+    (the least share, of those of episode, day and the world's life that exist); `spent_against_time` is
+    share spent less share of the period gone, of the budget of episode or day that is most ahead of its
+    time; `spend_last_tick` is ten times a share of the episode's budget. `bid` is the last tick's bid times
+    the platform's pacing multiplier as it stands now, on the scale of the action: what really went, or
+    would go, to the auction; -1 is no bid, or one that low.
 
     Args:
       record: the market record (RECORD), before the tick that is to be decided.
@@ -91,10 +96,8 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
         math.log(max(season.traffic[week], 0.05)) / 3.0, math.log(season.price[week % 24]),
         math.log(season.click[week % 24]),
     ]  # fmt: skip
-    budget = max(config.budget.per_episode, 1e-9)
-    spent = int(record["spent_micro"]) / MICRO / budget
-    spent_last = int(record["last"]["spend_micro"].sum()) / MICRO / budget
-    entries += [1.0 - spent, spent - progress, 10.0 * spent_last]
+    spent_last = int(record["last"]["spend_micro"].sum()) / MICRO / max(config.budget.per_episode, 1e-9)
+    entries += [*_budgets(record, config, progress), 10.0 * spent_last]
     parts = [np.array(entries), _channels(record, config).ravel(), _audience(record)]
     if observe == "full":
         parts.append(_hidden(record))
@@ -102,12 +105,37 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
     return entries_32
 
 
+def _budgets(record: Any, config: MarketConfig, progress: float) -> tuple[float, float]:
+    """What is left of the tightest budget, and how far the one most ahead is before its time, as shares.
+
+    Args:
+      progress: share of the episode gone.
+    """
+    budget, season = config.budget, season_of(config)
+    spent = int(record["spent_micro"]) / MICRO / max(budget.per_episode, 1e-9)
+    left, ahead = 1.0 - spent, spent - progress
+    if budget.per_day is not None:
+        spent = _spent_share(record["day_spent_micro"], budget.per_day)
+        now_h = config.clock.tick_h * int(record["tick"])
+        ends_h = 24.0 * (season.day(now_h) + 1) - season.start_h % 24.0
+        begins_h = max(0.0, ends_h - 24.0)  # the first day begins with the world
+        left, ahead = min(left, 1.0 - spent), max(ahead, spent - (now_h - begins_h) / (ends_h - begins_h))
+    if budget.lifetime is not None:
+        left = min(left, 1.0 - _spent_share(record["spend_micro"], budget.lifetime))
+    return left, ahead
+
+
+def _spent_share(spent_micro: Any, budget: float) -> float:
+    """The share of a budget that is spent; a budget of nothing is."""
+    return int(spent_micro) / MICRO / budget if budget > 0.0 else 1.0
+
+
 def _channels(record: Any, config: MarketConfig) -> NDArray[np.float64]:
     """`[5, 7]` entries by channel."""
     trail = dict(zip(TRAIL, record["trail"], strict=True))
     levels = levels_of(config)
     reference, log_multiple = levels.reference, levels.log_multiple
-    bid = record["bid_cpm"]
+    bid = record["bid_cpm"] * float(record["pace"])
     last = record["last"]
     bid_level = np.where(bid > 0.0, np.log(np.maximum(bid, 1e-12) / reference) / log_multiple, -1.0)
     paid = _shares(trail["spend_micro"] / 1000.0, trail["wins"])

@@ -8,12 +8,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gaelp_env.auction import OWNED, pressure_after, quantile_of
+from gaelp_env.auction import OWNED, pressure_after, price_at, quantile_of
 from gaelp_env.chance import NOBODY, PRESSURE, uniforms
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import constants_of, levels_of, median_prices, season_of, targeting_of
 from gaelp_env.journey import NEVER_H
-from gaelp_env.ledger import A, K
+from gaelp_env.ledger import FLOOR_KNOTS, A, K
 from gaelp_env.prices import rank_of
 
 NO_STOP = 2**62
@@ -31,6 +31,18 @@ def _rank_bids(moments, tables, rule, quality, family, shape, log_sd, floor_log_
             else:
                 m.beats_rivals[k, a] = rank_of(family, bid * quality[k], m.price_median[k], shape, tables[k])
             m.beats_floor[k, a] = quantile_of(bid, m.floor_median[k], floor_log_sd)
+
+
+@njit(cache=True)
+def rank_floors(moments, tables, rule, family, shape, floor_log_sd):  # type: ignore[no-untyped-def]
+    """Ranks the reserves at FLOOR_KNOTS even quantiles among rivals' prices, on each auctioned channel."""
+    m = moments[0]
+    for k in range(K):
+        m.floor_rank[k, 0], m.floor_rank[k, FLOOR_KNOTS - 1] = 0.0, 1.0
+        for i in range(1, FLOOR_KNOTS - 1):
+            if rule[k] != OWNED:
+                floor = price_at(i / (FLOOR_KNOTS - 1.0), m.floor_median[k], floor_log_sd)
+                m.floor_rank[k, i] = rank_of(family, floor, m.price_median[k], shape, tables[k])
 
 
 def open_tick(
@@ -61,6 +73,8 @@ def open_tick(
     _rank_bids(
         moments, tables, c.rule, c.quality_score, c.family, c.price_shape, prices.log_sd, prices.floor_log_sd
     )
+    if c.rivals_seen and c.floor_share > 0.0:
+        rank_floors(moments, tables, c.rule, c.family, c.price_shape, prices.floor_log_sd)
     return float(season.traffic[hour]) * config.clock.tick_h / 24.0
 
 

@@ -20,7 +20,7 @@ def paced(multiplier, behind, behind_tick, gain):  # type: ignore[no-untyped-def
 
     Args:
       multiplier: m.
-      behind: (planned - spent) / budget, of the episode so far.
+      behind: (planned - spent) / budget, of the budget's period (episode or day) so far.
       behind_tick: 1 - spent / planned, of the tick that closes.
       gain: g > 0.
     """

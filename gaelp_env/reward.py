@@ -66,7 +66,13 @@ def roas_score_of(revenue: float, spend: float, target_roas: float) -> float:
 
 
 def cpa_score(ledger: Any, goals: Goals) -> float:
-    """What the tick adds to the episode's score at the target CPA, orders; an episode sums to it."""
+    """What the tick adds to the episode's score at the target CPA, orders; an episode sums to it.
+
+    An order counts in the episode in which it falls due, whichever episode's click brought it: orders fall
+    due up to 30 days after they are decided, so an episode of a day that waited for its own would end long
+    after the next ones have begun. Where policy and market stay as they are, as many orders of earlier
+    clicks come in as go out to later episodes, and both ways of counting expect the same.
+    """
     spend, before = _spends(ledger)
     orders = int(ledger["episode_attributed"])
     return cpa_score_of(orders, spend, goals.target_cpa) - cpa_score_of(
@@ -75,7 +81,10 @@ def cpa_score(ledger: Any, goals: Goals) -> float:
 
 
 def roas_score(ledger: Any, goals: Goals) -> float:
-    """What the tick adds to the episode's score at the target ROAS, currency of attributed revenue."""
+    """What the tick adds to the episode's score at the target ROAS, currency of attributed revenue.
+
+    An order counts in the episode in which it falls due, as in `cpa_score`.
+    """
     spend, before = _spends(ledger)
     revenue = int(ledger["episode_revenue_micro"])
     earlier = revenue - int(ledger["attributed_revenue_micro"])

@@ -1,7 +1,7 @@
 """The rivals of a market between ticks: the law of their prices in the coming tick, and how they adapt.
 
 Prices are drawn from a family that never changes, or made by rival bidders (rivals.py) whose shades and
-spending live in the market record: then the law is another one at every tick.
+spending live in the market record: then the law (highest_bid.py) is another one at every tick.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from gaelp_env.auction import FIRST, OWNED
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import constants_of, levels_of, price_log_levels, season_of
+from gaelp_env.highest_bid import highest_table
 from gaelp_env.ledger import K, R
 from gaelp_env.prices import KNOTS, flat_table, gamma_table, quantile_table
-from gaelp_env.rivals import STRATEGIES, adapt, bidders_on, highest_table
+from gaelp_env.rivals import STRATEGIES, adapt, bidders_on
 
 Floats = NDArray[np.float64]
 
@@ -84,6 +85,10 @@ def price_tables(record: Any, config: MarketConfig) -> Floats:
 def let_adapt(record: Any, config: MarketConfig, ledger: Any, our_bids: Floats) -> None:
     """Lets the rival bidders pace and learn from the tick that closes; drawn prices do not.
 
+    They meet our bid at the share of a channel's opportunities that we bid for: frequency caps, spent budgets
+    and audiences left out keep us from the others. Where we bid, the highest bid over audiences stands for
+    all of ours (a simplification: the ledger does not tell audiences apart).
+
     Args:
       record: the market record, its clock not yet moved on; shades and spending are changed.
       ledger: of the tick.
@@ -96,11 +101,12 @@ def let_adapt(record: Any, config: MarketConfig, ledger: Any, our_bids: Floats) 
     log_level = price_log_levels(record, config) - levels.moves * record["rival_level"]
     level = levels.reference * np.exp(log_level)
     shade, spent = np.ascontiguousarray(record["rival_shade"]), np.ascontiguousarray(record["rival_spent"])
+    opportunities = np.ascontiguousarray(ledger["opportunities"])
     start_h = season.start_h + c.tick_h * int(record["tick"])
     adapt(
         bidders.strategy, shade, spent, bidders.value[:, None] * level, bidders.log_sd, bidders.budget,
         c.rule == FIRST, c.rule != OWNED, our_bids * c.quality_score,
-        np.ascontiguousarray(ledger["opportunities"]), season.share_of_day(start_h),
+        ledger["bids"] / np.maximum(opportunities, 1), opportunities, season.share_of_day(start_h),
         season.share_of_day(start_h + c.tick_h), config.rivals.learning_rate,
     )  # fmt: skip
     record["rival_shade"], record["rival_spent"] = shade, spent

@@ -3,7 +3,7 @@
 A rival values every opportunity anew, log-normal around a median, and bids a share of the value, its
 shade. Within a tick what it wins and pays is the expectation for the opportunities that there were;
 it paces and learns between ticks only. A world stays a few numbers per rival, and one tick is one
-distribution of the highest rival bid (`highest_table`), whatever the number of users.
+distribution of the highest rival bid (highest_bid.py), whatever the number of users.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from gaelp_env.chance import normal_quantile
-from gaelp_env.prices import KNOTS, Z_END
+from gaelp_env.highest_bid import NOBODY_BIDS, hermite, law_of_highest
 
 RIVALS = 4
 NONE, TRUTHFUL, SHADING, PACED, LEARNING = 0, 1, 2, 3, 4
@@ -22,17 +21,10 @@ STRATEGIES = {"none": NONE, "truthful": TRUTHFUL, "shading": SHADING, "paced": P
 """Truthful and shading bidders keep their shade (1 and less); paced ones meet a budget; learning ones
 seek the shade of the highest surplus."""
 
-NOBODY_BIDS = -1.0e4
-"""ln of the highest bid where nobody bids; exp of it is 0, a price that any bid beats."""
 SHADE_MIN, SHADE_MAX = 0.05, 1.0
 TRIAL = 0.05
 """A learning rival compares its shade with shades this much higher and lower, in ln."""
 
-_SQRT2 = math.sqrt(2.0)
-_ROOT_2PI = math.sqrt(2.0 * math.pi)
-_STEP_Z = 2.0 * Z_END / (KNOTS - 1)
-_STRIDE, _CLOSE, _WRONG = 64, 2e-4, 2e-4
-_SURE = 8.5
 _GRID, _CELLS, _CELL_Z = 129, 41, 0.25
 _CONTRACT = 1.0 / math.sqrt(1.0 + _CELL_Z * _CELL_Z / 12.0)
 """Cells of even density have a variance of their own; the spread between them makes room for it."""
@@ -82,156 +74,6 @@ def shade_after_trial(shade, lower, same, higher, rate):  # type: ignore[no-unty
     return min(max(shade, SHADE_MIN), SHADE_MAX)
 
 
-@njit(cache=True)
-def _highest(ln_price, log_median, log_sd, active, but):  # type: ignore[no-untyped-def]
-    """P(highest <= price), P(highest > price) and d ln P(highest <= price) / d(ln price).
-
-    Posted bids (sd 0) and rival number `but` are left out; -1 leaves out nobody.
-    """
-    below, above, hazard = 1.0, 0.0, 0.0
-    for r in range(len(log_sd)):
-        if active[r] and log_sd[r] > 0.0 and r != but:
-            t = (ln_price - log_median[r]) / log_sd[r]
-            if t > _SURE:
-                continue
-            tail = 0.5 * math.erfc(abs(t) / _SQRT2)
-            one, rest = (tail, 1.0 - tail) if t < 0.0 else (1.0 - tail, tail)
-            above += below * rest
-            below *= one
-            hazard += math.exp(-0.5 * t * t) / (_ROOT_2PI * log_sd[r] * max(one, 1e-300))
-    return below, above, hazard
-
-
-@njit(cache=True)
-def _score_of(ln_price, log_median, log_sd, active):  # type: ignore[no-untyped-def]
-    """z with Phi(z) = P(highest <= price), and its slope dz / d(ln price); slope 0 out of range."""
-    below, above, hazard = _highest(ln_price, log_median, log_sd, active, -1)
-    if below < 1e-300:
-        return -37.0, 0.0
-    if above < 1e-300:
-        return 37.0, 0.0
-    z = normal_quantile(below) if below < 0.5 else -normal_quantile(above)
-    return z, below * hazard * _ROOT_2PI * math.exp(0.5 * z * z)
-
-
-@njit(cache=True)
-def _ln_price_at(z, guess, log_median, log_sd, active, count):  # type: ignore[no-untyped-def]
-    """ln of the highest bid's quantile at z, and d(ln price) / dz: Newton's steps within a bracket.
-
-    One rival alone at z is a lower bound; n rivals at the n-th root of Phi(z) an upper one.
-    """
-    if z < 0.0:
-        z_each = normal_quantile(math.exp(math.log(0.5 * math.erfc(-z / _SQRT2)) / count))
-    else:
-        z_each = -normal_quantile(-math.expm1(math.log1p(-0.5 * math.erfc(z / _SQRT2)) / count))
-    low, high = NOBODY_BIDS, NOBODY_BIDS
-    for r in range(len(log_sd)):
-        if active[r] and log_sd[r] > 0.0:
-            low = max(low, log_median[r] + log_sd[r] * z)
-            high = max(high, log_median[r] + log_sd[r] * z_each)
-    x = min(max(guess, low), high)
-    slope = 0.0
-    for _ in range(60):
-        found, slope = _score_of(x, log_median, log_sd, active)
-        if found < z:
-            low = max(low, x)
-        else:
-            high = min(high, x)
-        step = (z - found) / slope if slope > 0.0 else 1e300
-        if abs(step) < _CLOSE:
-            return x + step, 1.0 / slope
-        x += step
-        if not low < x < high:
-            x = 0.5 * (low + high)
-        if high - low < 0.1 * _CLOSE:
-            break
-    return x, (1.0 / slope if slope > 0.0 else 0.0)
-
-
-@njit(inline="always")
-def _hermite(t, width, y_a, y_b, slope_a, slope_b):  # type: ignore[no-untyped-def]
-    """The cubic with given ends and slopes, at share t of an interval."""
-    rest = 1.0 - t
-    return (
-        rest * rest * ((1.0 + 2.0 * t) * y_a + t * width * slope_a)
-        + t * t * ((1.0 + 2.0 * rest) * y_b - rest * width * slope_b)
-    )  # fmt: skip
-
-
-@njit(inline="always")
-def _fill(table, slopes, left, right):  # type: ignore[no-untyped-def]
-    """Fills the knots between two that are solved for."""
-    width = (right - left) * _STEP_Z
-    for i in range(left + 1, right):
-        t = (i - left) / (right - left)
-        table[i] = _hermite(t, width, table[left], table[right], slopes[left], slopes[right])
-
-
-@njit(cache=True)
-def highest_table(log_median, log_sd, active, table):  # type: ignore[no-untyped-def]
-    """The quantiles of the highest bid among rivals with independent log-normal bids.
-
-        P(highest <= x) = product over r of Phi((ln x - ln median_r) / sd_r)
-
-    Every 64th knot is solved for; cubics fill in between, on intervals that are halved until height
-    and slope of their middle are foreseen within 2e-4. A rival of sd 0 always bids its median: the
-    others' lower bids vanish.
-
-    Args:
-      log_median, log_sd, active: `[R]`, ln CPM, >= 0 and bool.
-      table: `[KNOTS]`, filled with ln CPM at the knots of `prices`, not falling, not normalised: with
-        the returned value subtracted it is a relative table of the family TABLE.
-    Returns: ln of the median highest bid; NOBODY_BIDS, also in the whole table, if none is active.
-    """
-    count, posted, one = 0, NOBODY_BIDS, 0
-    for r in range(len(log_sd)):
-        if active[r] and log_sd[r] > 0.0:
-            count += 1
-            one = r
-        elif active[r]:
-            posted = max(posted, log_median[r])
-    if count == 0:
-        table[:] = posted
-        return posted
-    if count == 1:
-        for i in range(KNOTS):
-            table[i] = max(posted, log_median[one] + log_sd[one] * (i * _STEP_Z - Z_END))
-        return table[KNOTS // 2]
-
-    slopes, ends = np.empty(KNOTS), np.empty(12, np.int64)
-    table[0], slopes[0] = _ln_price_at(-Z_END, NOBODY_BIDS, log_median, log_sd, active, count)
-    for right in range(_STRIDE, KNOTS, _STRIDE):
-        first = right - _STRIDE
-        guess = table[first] + slopes[first] * _STRIDE * _STEP_Z
-        table[right], slopes[right] = _ln_price_at(
-            right * _STEP_Z - Z_END, guess, log_median, log_sd, active, count
-        )
-        left, depth = first, 1
-        ends[0] = right
-        while depth > 0:
-            end = ends[depth - 1]
-            width = (end - left) * _STEP_Z
-            if end - left > 1:
-                middle = (left + end) // 2
-                guess = _hermite(0.5, width, table[left], table[end], slopes[left], slopes[end])
-                table[middle], slopes[middle] = _ln_price_at(
-                    middle * _STEP_Z - Z_END, guess, log_median, log_sd, active, count
-                )
-                slope = 1.5 * (table[end] - table[left]) / width - 0.25 * (slopes[left] + slopes[end])
-                wrong = abs(table[middle] - guess) + 0.125 * width * abs(slopes[middle] - slope)
-                if wrong > _WRONG:
-                    ends[depth] = middle
-                    depth += 1
-                    continue
-                _fill(table, slopes, left, middle)
-                _fill(table, slopes, middle, end)
-            left = end
-            depth -= 1
-    for i in range(KNOTS):
-        table[i] = max(table[i], posted if i == 0 else table[i - 1], posted)
-    return table[KNOTS // 2]
-
-
 @njit(inline="always")
 def bidders_on(k, strategy, shade, spent, value_median, budget, log_median, active):  # type: ignore[no-untyped-def]
     """Who bids on channel k in this tick, and around which bid: the input of `highest_table`.
@@ -248,21 +90,20 @@ def bidders_on(k, strategy, shade, spent, value_median, budget, log_median, acti
 
 
 @njit(cache=True)
-def _compete(me, low, high, our_ln, log_median, log_sd, active, rank, area, twice):  # type: ignore[no-untyped-def]
-    """What rival `me` is up against, on a grid of ln prices: e^y G(y), its integral A, and that of A.
+def _compete(me, low, high, log_median, log_sd, active, rank, area, twice):  # type: ignore[no-untyped-def]
+    """What rival `me` is up against without us, on a grid of ln prices: e^y G(y), its integral A, that of A.
 
         A(y) = integral of G(x) dx for prices x from 0 to e^y,   G(x) = P(highest of all others <= x)
 
-    By parts, a second-price bid b pays b G(b) - A(ln b) in expectation. Our score and posted bids are
-    point masses: G is 0 below the highest of them, and the grid begins there.
+    Posted bids are point masses: G is 0 below the highest of them, and the grid begins there.
 
     Args:
       low, high: ln of the lowest and highest bid that will be asked for.
-      our_ln: ln of our score, NOBODY_BIDS if we do not bid.
       rank, area, twice: `[_GRID]`, filled; the last one counts from the grid's beginning.
-    Returns: beginning and step of the grid; a step of 0 says that no bid up to `high` can win.
+    Returns: beginning and step of the grid (a step of 0 says that no bid up to `high` can win), and ln of
+      the highest posted bid.
     """
-    mass, sure = our_ln, NOBODY_BIDS
+    mass, sure = NOBODY_BIDS, NOBODY_BIDS
     for r in range(len(log_sd)):
         if active[r] and r != me:
             if log_sd[r] == 0.0:
@@ -273,11 +114,11 @@ def _compete(me, low, high, our_ln, log_median, log_sd, active, rank, area, twic
         low = min(low, sure)
     low = max(low, mass)
     if low >= high:
-        return low, 0.0
+        return low, 0.0, mass
     step = (high - low) / (_GRID - 1)
     bend, slope_before = step * step / 12.0, 0.0
     for j in range(_GRID):
-        below, _, hazard = _highest(low + j * step, log_median, log_sd, active, me)
+        below, _, hazard = law_of_highest(low + j * step, log_median, log_sd, active, me)
         rank[j] = math.exp(low + j * step) * below
         slope = rank[j] * (1.0 + hazard)
         if j == 0:
@@ -286,30 +127,61 @@ def _compete(me, low, high, our_ln, log_median, log_sd, active, rank, area, twic
             area[j] = area[j - 1] + 0.5 * step * (rank[j - 1] + rank[j]) + bend * (slope_before - slope)
             twice[j] = twice[j - 1] + 0.5 * step * (area[j - 1] + area[j]) + bend * (rank[j - 1] - rank[j])
         slope_before = slope
-    return low, step
+    return low, step, mass
+
+
+@njit(inline="always")
+def _areas(y, low, step, mass, rank, area, twice):  # type: ignore[no-untyped-def]
+    """A(y) and its integral from the grid's beginning; below the grid G is level, down to `mass`."""
+    if y < low:
+        y = max(y, mass)
+        share, point = math.exp(y - low), math.exp(mass - low)
+        return rank[0] * (share - point), rank[0] * (share - 1.0 - point * (y - low))
+    at = min((y - low) / step, _GRID - 1.0)
+    i = min(int(at), _GRID - 2)
+    here = _hermite_at(at - i, step, i, area, rank)
+    return here, _hermite_at(at - i, step, i, twice, area)
+
+
+@njit(inline="always")
+def _hermite_at(t, step, i, values, slopes):  # type: ignore[no-untyped-def]
+    """The cubic at share t of the grid's interval i."""
+    return hermite(t, step, values[i], values[i + 1], slopes[i], slopes[i + 1])
 
 
 @njit(cache=True)
-def _outcome(ln_shade, ln_value, spread, first_price, low, step, rank, area, twice):  # type: ignore[no-untyped-def]
+def _outcome(  # type: ignore[no-untyped-def]
+    ln_shade, ln_value, spread, first_price, our_ln, our_share, low, step, mass, rank, area, twice
+):  # fmt: skip
     """Surplus and cost of one opportunity at a shade, expected over the rival's own values, CPM.
 
         first price: cost = E[b G(b)]     second price: cost = E[b G(b) - A(ln b)]
         surplus = E[v G(b)] - cost,  b = shade * v
 
+    We bid at a share p of the opportunities, and take from the rival all that it won below our score:
+
+        G(x) = (1 - p) G0(x) for x <= ours, G0(x) above;   A(y) = A0(y) - p A0(min(y, ln ours))
+
     The normal ln value is 41 cells, each of even density, with weights phi and the exact variance; a
     cell's mean is a difference of integrals, so the surplus is smooth in the shade even where G jumps.
+
+    Args:
+      our_ln, our_share: ln of our score, and p in [0, 1].
+      low, step, mass, rank, area, twice: G0 and A0, as `_compete` leaves them.
     """
     bid_won, kept, weights = 0.0, 0.0, 0.0
     width = spread * _CONTRACT * _CELL_Z
     area_before, twice_before = 0.0, 0.0
+    our_area, our_twice = _areas(our_ln, low, step, mass, rank, area, twice)
     for j in range(_CELLS + 1):
         y = ln_shade + ln_value + width * (j - 0.5 * _CELLS)
-        at = min((y - low) / step, _GRID - 1.0)
-        area_here, twice_here = 0.0, 0.0
-        if at >= 0.0:
-            i = min(int(at), _GRID - 2)
-            area_here = _hermite(at - i, step, area[i], area[i + 1], rank[i], rank[i + 1])
-            twice_here = _hermite(at - i, step, twice[i], twice[i + 1], area[i], area[i + 1])
+        area_here, twice_here = _areas(y, low, step, mass, rank, area, twice)
+        if y <= our_ln:
+            area_here -= our_share * area_here
+            twice_here -= our_share * twice_here
+        else:
+            area_here -= our_share * our_area
+            twice_here -= our_share * (our_twice + our_area * (y - our_ln))
         if j > 0:
             z = (j - 1 - 0.5 * (_CELLS - 1)) * _CELL_Z
             weight = math.exp(-0.5 * z * z)
@@ -324,16 +196,17 @@ def _outcome(ln_shade, ln_value, spread, first_price, low, step, rank, area, twi
 
 @njit(cache=True)
 def adapt(  # type: ignore[no-untyped-def]
-    strategy, shade, spent, value_median, value_sd, budget, first_price, auctioned, our_score_cpm,
+    strategy, shade, spent, value_median, value_sd, budget, first_price, auctioned, our_score_cpm, our_share,
     opportunities, day_share_before, day_share_after, rate,
 ):  # fmt: skip
     """Closes a tick for the rivals: books what they spent, then paces and teaches them.
 
     1. Who bids is settled by `spent` before this tick, as in `bidders_on`. 2. Each rival with a budget
-    is booked the expected cost of the first slot, against the other rivals and our score. 3. A
-    learning rival tries its shade and shades e^-TRIAL and e^TRIAL of it on every channel with an
-    opportunity. 4. When the day wraps, `spent` begins at 0, and the tick counts for the new day by
-    the share of its traffic that fell into it. 5. A paced rival steers to budget * day_share_after.
+    is booked the expected cost of the first slot, against the other rivals and, at the share of the
+    opportunities that we bid for, our score. 3. A learning rival tries its shade and shades e^-TRIAL and
+    e^TRIAL of it on every channel with an opportunity. 4. When the day wraps, `spent` begins at 0, and the
+    tick counts for the new day by the share of its traffic that fell into it. 5. A paced rival steers to
+    budget * day_share_after.
 
     All rivals meet the competition of this tick: the order of rivals makes no difference. A budget is
     overspent by at most one tick's cost. Posted bids (sd 0) that tie are each taken to win. A learning
@@ -348,6 +221,7 @@ def adapt(  # type: ignore[no-untyped-def]
       budget: `[R]`, currency per day; 0 is none.
       first_price, auctioned: `[K]` of bool.
       our_score_cpm: `[K]`, our bid * quality; 0 where we did not bid.
+      our_share: `[K]`, share of the opportunities that we bid for, in [0, 1].
       opportunities: `[K]`, how many there were in the tick, >= 0.
       day_share_before, day_share_after: share of the day's traffic gone by at the two ends of the tick,
         in [0, 1]; the second below the first says that a new day began (0 at the very end of a day).
@@ -361,25 +235,25 @@ def adapt(  # type: ignore[no-untyped-def]
         if not auctioned[k] or opportunities[k] <= 0:
             continue
         bidders_on(k, strategy, shade, spent, value_median, budget, log_median, active)
-        our_ln = math.log(our_score_cpm[k]) if our_score_cpm[k] > 0.0 else NOBODY_BIDS
+        share = our_share[k] if our_score_cpm[k] > 0.0 else 0.0
+        ours = math.log(our_score_cpm[k]) if share > 0.0 else NOBODY_BIDS
+        first = first_price[k]
         for r in range(rivals):
             learns = strategy[r] == LEARNING
             if not active[r] or not (learns or budget[r] > 0.0):
                 continue
             spread = max(value_sd[r], 1e-3)
             reach = 0.5 * _CELLS * _CELL_Z * _CONTRACT * spread + TRIAL
-            low, step = _compete(
-                r, log_median[r] - reach, log_median[r] + reach, our_ln, log_median, value_sd, active,
-                rank, area, twice,
-            )  # fmt: skip
+            low, high = log_median[r] - reach, log_median[r] + reach
+            low, step, mass = _compete(r, low, high, log_median, value_sd, active, rank, area, twice)
             if step == 0.0:
                 continue
-            at, value = math.log(shade[r, k]), math.log(value_median[r, k])
-            same, cost = _outcome(at, value, spread, first_price[k], low, step, rank, area, twice)
+            at, value, grid = math.log(shade[r, k]), math.log(value_median[r, k]), (rank, area, twice)
+            same, cost = _outcome(at, value, spread, first, ours, share, low, step, mass, *grid)
             spend[r] += cost * opportunities[k] / 1000.0
             if learns:
-                less, _ = _outcome(at - TRIAL, value, spread, first_price[k], low, step, rank, area, twice)
-                more, _ = _outcome(at + TRIAL, value, spread, first_price[k], low, step, rank, area, twice)
+                less, _ = _outcome(at - TRIAL, value, spread, first, ours, share, low, step, mass, *grid)
+                more, _ = _outcome(at + TRIAL, value, spread, first, ours, share, low, step, mass, *grid)
                 shade[r, k] = shade_after_trial(shade[r, k], less, same, more, rate)
 
     passed, booked = day_share_after - day_share_before, 1.0

@@ -268,7 +268,14 @@ class Rivals(Part):
     def _somebody(self) -> Rivals:
         if self.kind == "bidders" and all(rival.strategy == "none" for rival in self.in_order()):
             raise ValueError("kind is bidders and no rival has a strategy; give rivals.one.strategy at least")
-        for name, rival in zip(("one", "two", "three", "four"), self.in_order(), strict=True):
+        named = list(zip(("one", "two", "three", "four"), self.in_order(), strict=True))
+        bidding = [name for name, rival in named if rival.strategy != "none"]
+        if self.kind == "drawn" and bidding:
+            raise ValueError(
+                f"kind is drawn, so nobody plays the strategy of {', '.join(bidding)}; give rivals.kind "
+                "bidders, or strategy none"
+            )
+        for name, rival in named:
             if rival.strategy == "paced" and rival.budget_per_day == 0.0:
                 raise ValueError(f"{name} is paced and has no budget; give {name}.budget_per_day above 0")
         return self

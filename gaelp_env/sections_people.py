@@ -90,11 +90,13 @@ class Budget(Part):
         None, "currency", "assumed", "spend allowed in a calendar day (UTC)", ge=0.0, le=9e9
     )
     lifetime: float | None = field_of(
-        None, "currency", "assumed", "spend allowed since the birth of the world", ge=0.0, le=9e9
-    )
+        None, "currency", "assumed", "spend allowed since the birth of the world; it has no period, so it "
+        "ends all bidding when it is gone, and is not paced", ge=0.0, le=9e9,
+    )  # fmt: skip
     pacing: Literal["none", "even"] = field_of(
-        "none", "profile", "assumed", "even: a multiplier on all bids follows the traffic of the episode"
-    )
+        "none", "profile", "assumed", "even: a multiplier on all bids makes spend follow the traffic of the "
+        "episode and of the day (UTC), by the budget that is most ahead of its plan",
+    )  # fmt: skip
     pacing_gain: float = field_of(0.5, "1", "assumed", "how fast the multiplier moves", gt=0.0, le=100.0)
     frequency_cap: int = field_of(
         0,

@@ -188,6 +188,18 @@ class Visits(Part):
         "a checkout leads to an order", gt=0.0, le=1.0,
     )  # fmt: skip
 
+    @property
+    def most_returns_per_day(self) -> float:
+        """The rate at which those likeliest to come back do, right after a visit, when it is highest, 1/day.
+
+            24 r (w / a + (1 - w) / b)   (sessions.return_rate at gap 0)
+
+        Returns: >= 0; 0 if nobody ever comes back.
+        """
+        likeliest = max(*self.return_probability, self.return_buyer)
+        soon = 24.0 * self.same_day_share / self.same_day_h
+        return likeliest * (soon + (1.0 - self.same_day_share) / self.gap_days)
+
     @model_validator(mode="after")
     def _laws(self) -> Visits:
         inside("return_probability", self.return_probability, 0.0, 0.95)

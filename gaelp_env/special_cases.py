@@ -129,7 +129,9 @@ _UPPER_CPM: Any = tuple(UNIT_CPM * (0.5 + 0.5 * node) for node in NODES)
 RIVALS = 2
 """Rivals in the two equilibria, so there are three bidders with us."""
 
-OMEGA, RHO = 0.4, 0.2
+OMEGA, RHO, DISCOUNT = 0.4, 0.2, 0.95
+"""From opportunity to opportunity: a fresh user shown an ad is found fatigued at the next one, a fatigued one
+who is skipped is found fresh; and what the next one is worth today."""
 _SHOWS_PER_DAY = 9.6
 _EVER_D = 36_500.0
 FRESH_CPM = 100.0
@@ -140,18 +142,20 @@ STAGE_HALF_LIVES_D = (21.0, 7.0, 1.88)
 ADSTOCK_HALF_LIVES_D: Five = (0.5, 1.0, 2.0, 3.0, 7.0)
 ADSTOCK_PER_DAY = 3.0
 
+CONVERTS_PER_DAY = 0.5
+"""Visits a day, each of which ends in an order once a user has the intent."""
+
 POSTED_CPM = 50.0
 
 
 def _two_state() -> SpecialCase:
     case = _case(
-        "A user is fresh or fatigued: an ad tires a fresh one with probability 0.4, a fatigued one "
-        "who is left "
-        "alone recovers at 0.2 of the rate of opportunities, and one who is shown another ad never "
-        "does. Of three "
-        "channels, two show always, and an ad to the fatigued is worth 0.9 and 1.1 times the "
-        "threshold; display "
-        "reaches fresh users only: it is the cap. Cap if and only if r_T < r_F rho / (rho + omega).",
+        "A user is fresh or fatigued: who is fresh and shown an ad is found fatigued at the next opportunity "
+        "with probability 0.4, who is fatigued and left alone is found fresh at the next with probability "
+        "0.2, and who is fatigued and shown another ad stays so. Of three channels, two show always, and an "
+        "ad to the fatigued is worth 0.9 and 1.1 times the threshold; display reaches fresh users only: it "
+        "is the cap. Cap if and only if r_T < r_F rho / (rho + omega); where the next opportunity counts "
+        "0.95, if and only if r_T < 0.3065 r_F.",
         "owned", FRESH_CPM, 1.0,
         people__stay_days=_EVER_D,
         journey__forward_probability=None,
@@ -161,12 +165,14 @@ def _two_state() -> SpecialCase:
         journey__visit_push=[-20.0] * 3,
         journey__awareness_intent_push=0.0,
         journey__backward_half_life_d=[
-            math.log(2.0) / (RHO * _SHOWS_PER_DAY), 1000.0 * _EVER_D, 1000.0 * _EVER_D, 1000.0 * _EVER_D,
+            math.log(2.0) * (1.0 - RHO) / (RHO * _SHOWS_PER_DAY),
+            1000.0 * _EVER_D, 1000.0 * _EVER_D, 1000.0 * _EVER_D,
         ],
     )  # fmt: skip
     config = case.config
     fresh = click_rate_of(FRESH_CPM)
-    tires = math.log(OMEGA / (1.0 - OMEGA))
+    tired_at_once = OMEGA / (1.0 - RHO)  # the clock of recovery runs before the next opportunity, too
+    tires = math.log(tired_at_once / (1.0 - tired_at_once))
     for channel, tired_cpm in zip(CHANNELS, (0.9, 1.1, 0.0, 0.0, 0.0), strict=True):
         tired = click_rate_of(tired_cpm * THRESHOLD_CPM)
         config[f"channels.{channel}.click_rate"] = [fresh, tired, tired, tired, tired]
@@ -206,6 +212,23 @@ def _occupancy() -> SpecialCase:
     return case
 
 
+def _time_to_convert() -> SpecialCase:
+    config = _occupancy().config | {
+        "people.users": 40_000,
+        "people.stay_days": _EVER_D,
+        "people.visits_per_day": CONVERTS_PER_DAY,
+        "conversion.visit_rate": [0.0, 0.0, 0.0, 1.0, 0.0],
+        "conversion.buy_rate": [0.0, 0.0, 0.0, 1.0, 0.0],
+        "conversion.order_value": 100.0,
+    }
+    config |= {f"channels.{channel}.click_rate": [0.0] * 5 for channel in CHANNELS}
+    return SpecialCase(
+        "The chain of the occupancies, whose users visit twice in four days and order once they have the "
+        "intent. From each stage, the mean days to the first order are -inv(Q_T) 1.",
+        config,
+    )
+
+
 def _adstock() -> SpecialCase:
     case = _case(
         "Three ads a day on each channel, whose stocks halve in 0.5, 1, 2, 3 and 7 days. Ads that come in a "
@@ -228,6 +251,12 @@ BUDGET_SHARE = 0.02
 """Budget of an auction, in units of the highest value: alpha = sqrt(6 x 0.02) = 0.346410."""
 BUDGET_AUCTIONS = 480_000
 """Auctions of an episode, in the mean."""
+EVEN_MULTIPLE = 0.4
+"""What is bid under even pacing, as a multiple of the value: the platform has to find 0.866 of it."""
+_BUDGET: dict[str, Any] = {
+    "prices__family": "uniform", "prices__shape": 1.0,
+    "budget__per_episode": BUDGET_SHARE * BUDGET_AUCTIONS * UNIT_CPM / 1000.0,
+}  # fmt: skip
 
 CASES: dict[str, SpecialCase] = {
     "truthful-lognormal": _case(
@@ -297,13 +326,19 @@ CASES: dict[str, SpecialCase] = {
     "budget": _case(
         "Second price, values and prices uniform in (0, 1), most value for a budget B: bid alpha v, "
         "alpha = sqrt(6 B / N), which buys N alpha / 3.",
-        "second", _NODES_CPM, 0.5 * UNIT_CPM, WEIGHTS, prices__family="uniform", prices__shape=1.0,
-        budget__per_episode=BUDGET_SHARE * BUDGET_AUCTIONS * UNIT_CPM / 1000.0,
+        "second", _NODES_CPM, 0.5 * UNIT_CPM, WEIGHTS, **_BUDGET,
+    ),
+    "budget-even": _case(
+        "The same auctions and budget; we bid 0.4 v, and `budget.pacing: even` finds the rest of alpha by "
+        "itself, every three minutes.",
+        "second", _NODES_CPM, 0.5 * UNIT_CPM, WEIGHTS, **_BUDGET,
+        budget__pacing="even", budget__pacing_gain=0.2, clock__tick_minutes=3.0, clock__episode_ticks=480,
     ),
     "two-state-cap": _two_state(),
     "lasting-cap-social": _lasting_cap(0.43, 2.0, 5),
     "lasting-cap-display": _lasting_cap(0.2, 1.5, 7),
     "occupancy": _occupancy(),
+    "time-to-convert": _time_to_convert(),
     "adstock": _adstock(),
 }  # fmt: skip
 """Name -> market."""

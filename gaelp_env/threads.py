@@ -26,7 +26,9 @@ def threads() -> int:
     if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{_VARIABLE} is the number of threads of a large tick, from 1 on, and not {text!r}.")
+        raise ValueError(
+            f"{_VARIABLE} is the number of threads of a large tick, from 1 on, and not {text!r}."
+        )
     return int(text)
 
 

@@ -99,23 +99,55 @@ def expected_lift(c, table, stage, before, after, intent, push, click, propensit
     return propensity * ((1.0 - click) * seen + click * visit - left_alone)
 
 
+@njit(inline="always")
+def fading_area(stock, half, slope, most):  # type: ignore[no-untyped-def]
+    """The area under min(h(E), most) while a stock fades to nothing, in units of H / ln 2.
+
+        int_0^E min(h(x), most) dx / x,   h(x) = x**s / (K**s + x**s)
+        = ln(1 + (E / K)**s) / s up to the stock E' at which h = most, and most ln(E / E') beyond
+
+    Args:
+      stock: E >= 0 at the beginning.
+      half, slope: K > 0 and s > 0 of `adstock.hill`.
+      most: > 0; from one on it binds nothing.
+    Returns: >= 0, rising in E.
+    """
+    if stock <= 0.0:
+        return 0.0
+    if slope == 1.0 and most >= 1.0:
+        return math.log1p(stock / half)
+    odds = slope * math.log(stock / half)  # of h, in logs
+    if most < 1.0:
+        bound = math.log(most / (1.0 - most))
+        if odds > bound:
+            return (most * (odds - bound) - math.log1p(-most)) / slope
+    return (odds if odds > 40.0 else math.log1p(math.exp(odds))) / slope
+
+
 @njit(nogil=True)
 def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
     """What the unasked visits are worth that one more ad in the adstock brings.
 
-        extra visits = g v_s (H / ln 2) (ln(1 + (E + 1) / K) - ln(1 + E / K))
+        extra visits = g v_s (H / ln 2) (A(E + 1) - A(E)),   A: `fading_area`
 
-    which is the integral of the saturated stock over its fading, at slope one and as if all of it faded
-    with the channel's half-life.
+    which is the integral of the saturated stock over its fading, for any slope and with v_s (1 + g h) held
+    to at most one, as if all of the stock faded with the channel's half-life.
 
     Args:
       table: of shape WORTH.
       stock: E of all channels before the ad.
     Returns: currency units.
     """
-    per_h = c.adstock_visit * c.visit_rate[stage] * c.visits_per_day / 24.0
+    rate = c.adstock_visit * c.visit_rate[stage]
+    if rate <= 0.0:
+        return 0.0
+    per_h = rate * c.visits_per_day / 24.0
+    most = (1.0 - c.visit_rate[stage]) / rate
+    if most <= 0.0:
+        return 0.0
     span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-    extra = per_h * span_h * math.log1p(1.0 / (c.adstock_half + stock))
+    area = fading_area(stock + 1.0, c.adstock_half, c.adstock_slope, most)
+    extra = per_h * span_h * (area - fading_area(stock, c.adstock_half, c.adstock_slope, most))
     later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
     p, t1, t2, t3, t4 = parts_at(table, stage, awareness, later_i)
     return extra * propensity * (t1 + t2 + propensity * (t3 + t4) - p)

@@ -10,6 +10,7 @@ drawn from families with a closed form; rival bidders are left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gaelp_env.config import MarketConfig
 from tests.oracle_adverts import Adverts
@@ -49,7 +50,8 @@ class OracleMarket(Adverts):
         self.spent = {EPISODE_BUDGET: 0, DAY_BUDGET: 0, LIFE_BUDGET: 0}
         self.over = dict.fromkeys(self.spent, False)
         self.attributed = self.attributed_revenue = 0
-        self.pace = 1.0
+        self.pace, self.slept = 1.0, False
+        self._day_ticks = math.ceil(24.0 / self.tick_h) + 1
         shocks = [NORMAL.inv_cdf(draw(self.key, NOBODY, 0, PRESSURE, k)[0]) for k in range(5)]
         self.pressure = [config.prices.pressure_log_sd * shock for shock in shocks]
         self.prospect = Prospect(config)
@@ -59,7 +61,7 @@ class OracleMarket(Adverts):
     def begin_episode(self) -> None:
         self.spent[EPISODE_BUDGET], self.over[EPISODE_BUDGET] = 0, False
         self.attributed = self.attributed_revenue = 0
-        self.pace, self.first_tick = 1.0, self.tick
+        self.first_tick = self.tick
 
     def end_episode(self) -> None:
         self.episode += 1
@@ -112,7 +114,7 @@ class OracleMarket(Adverts):
         """Plays a tick: everybody's candidates by moment, then the orders that fall due."""
         config, hour = self.config, begins(self.config, self.tick).hour
         self.out = Tick(dict.fromkeys(COUNTS, 0), {name: [0] * 5 for name in BY_CHANNEL})
-        self.bids = self._meant(bids)
+        self.bids, self.slept = self._meant(bids), self.over[DAY_BUDGET]
         level = price_level(config.prices.by_hour, hour)
         self.medians = [
             channel.reference_cpm * (1.0 if channel.rule == "owned" else level * math.exp(pressure))
@@ -148,8 +150,14 @@ class OracleMarket(Adverts):
         ]
 
     def _close(self) -> None:
-        """The clock goes on: the day's budget is whole again at midnight, prices move, the platform paces."""
-        budget, config = self.config.budget, self.config
+        """The clock goes on: the platform paces, the day's budget is whole again at midnight, prices move.
+
+        A tick that the day's budget had closed from its beginning on moves no pace.
+        """
+        config, budget = self.config, self.config.budget
+        if budget.pacing == "even" and not self.slept:
+            late = max(-1.0, min(1.0, self._late()))
+            self.pace = max(0.05, min(1.0, self.pace * math.exp(budget.pacing_gain * late)))
         self.tick += 1
         if begins(config, self.tick).date() != begins(config, self.tick - 1).date():
             self.spent[DAY_BUDGET], self.over[DAY_BUDGET] = 0, False
@@ -157,19 +165,26 @@ class OracleMarket(Adverts):
         self.pressure = [
             pressure_after(x, self.tick_h, u, config) for x, u in zip(self.pressure, shocks, strict=True)
         ]
-        if budget.pacing == "even":
-            late = max(-1.0, min(1.0, self._late()))
-            self.pace = max(0.05, min(1.0, self.pace * math.exp(budget.pacing_gain * late)))
 
     def _late(self) -> float:
-        """How far spend is behind a plan that follows the traffic: of the episode and of the last tick."""
-        budget, first = self.config.budget.per_episode, self.first_tick
+        """How far spend is behind plans that follow the traffic, of the budget that is least behind."""
+        budget, first = self.config.budget, self.first_tick
         ticks = range(first, first + self.config.clock.episode_ticks)
-        traffic = [traffic_in(self.config, tick) for tick in ticks]
-        plan = [budget * weight / sum(traffic) for weight in traffic]
-        spent, in_tick = self.spent[EPISODE_BUDGET] / 1e6, sum(self.out.by_channel["spend_micro"]) / 1e6
-        planned = sum(plan[: self.tick - first])
-        return (planned - spent) / budget + 1.0 - in_tick / plan[self.tick - first - 1]
+        late = [self._late_by(budget.per_episode, self.spent[EPISODE_BUDGET], ticks)]
+        if budget.per_day is not None:
+            today = begins(self.config, self.tick).date()
+            near = range(max(0, self.tick - self._day_ticks), self.tick + self._day_ticks)
+            of_day = [tick for tick in near if begins(self.config, tick).date() == today]
+            late.append(self._late_by(budget.per_day, self.spent[DAY_BUDGET], of_day))
+        return min(late)
+
+    def _late_by(self, budget: float, spent: int, ticks: Sequence[int]) -> float:
+        """(planned - spent) / budget so far, and 1 - spent / planned in the tick that ends."""
+        traffic = {tick: traffic_in(self.config, tick) for tick in ticks}
+        plan = {tick: budget * weight / sum(traffic.values()) for tick, weight in traffic.items()}
+        planned = sum(part for tick, part in plan.items() if tick <= self.tick)
+        in_tick = sum(self.out.by_channel["spend_micro"]) / 1e6
+        return (planned - spent / 1e6) / budget + 1.0 - in_tick / plan[self.tick]
 
     def _candidates(self, days: float) -> list[tuple[float, int, int, User, list[float]]]:
         found = []

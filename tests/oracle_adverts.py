@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gaelp_env.config import Channel
-from tests.oracle_auction import Won, auction
+from tests.oracle_auction import Won, auction, competition, rivals_seen
 from tests.oracle_chance import AUCTION, RESPOND, SLOTS, draw
 from tests.oracle_person import Ad, User, session_device
 from tests.oracle_prospect import lifted, saturated
@@ -45,26 +45,29 @@ class Adverts(Site):
         """A slot on channel k, which a person would look at."""
         budget, count = self.config.budget, self.out.by_channel
         count["opportunities"][k] += 1
-        bid = self.bids[k][user.audience]
+        bid, winnable = self.bids[k][user.audience], u_winnable < self.channels[k].winnable
         if bid <= 0.0 or any(self.over.values()):
-            return self._to_a_rival(user, j, k)
+            return self._rivals(user, j, k, winnable, None)
         if 0 < budget.frequency_cap <= user.seen_within(budget.frequency_window_h, at_h):
             count["capped"][k] += 1
-            return self._to_a_rival(user, j, k)
+            return self._rivals(user, j, k, winnable, None)
         won = None
-        if u_winnable < self.channels[k].winnable:
+        if winnable:
             won = auction(self.config, self.key, self.tick, user.number, j, k, bid, self.medians[k])
         if won is None:
             count["bids"][k] += 1
-            return self._to_a_rival(user, j, k)
+            return self._rivals(user, j, k, winnable, None)
         self._enter_auction(user, at_h, j, k, won)
         return None
 
-    def _to_a_rival(self, user: User, j: int, k: int) -> None:
-        """A slot that we do not get: a rival's ad there may be seen."""
+    def _rivals(self, user: User, j: int, k: int, winnable: bool, ours: int | None) -> None:
+        """The slots that we do not get: rivals' ads there may be seen."""
         channel = self.channels[k]
+        if channel.rule == "owned" or channel.rival_gain == 0.0:
+            return
+        scores, floor = competition(self.config, self.key, self.tick, user.number, j, k, self.medians[k])
         u_view = draw(self.key, user.number, self.tick, AUCTION, j)[3]
-        if channel.rule != "owned" and channel.rival_gain > 0.0 and u_view < channel.view_rate:
+        for _ in range(rivals_seen(channel, scores, floor if winnable else 0.0, u_view, ours)):
             self.out.by_channel["rival_views"][k] += 1
             user.rival_awareness = lifted(user.rival_awareness, channel.rival_gain)
 
@@ -81,12 +84,13 @@ class Adverts(Site):
         tightest = min(room, key=lambda name: room[name])
         if cost > room[tightest]:
             self.over[tightest], self.out.counts["stopped"] = True, 1
-            return self._to_a_rival(user, j, k)
+            return self._rivals(user, j, k, True, None)
         self.pay(cost)
         count["bids"][k] += 1
         count["wins"][k] += 1
         count["floor_bound"][k] += won.bound
         count["spend_micro"][k] += cost
+        self._rivals(user, j, k, True, won.slot)
         if view is not None:
             count["views"][k] += 1
             paid = cost if channel.charge == "impression" or clicked else 0

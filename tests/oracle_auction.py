@@ -47,26 +47,55 @@ def auction(
       median: of rivals' highest price, CPM.
     """
     channel, prices = config.channels.in_order()[k], config.prices
-    u_price, u_has_floor, u_floor, u_view = draw(key, number, tick, AUCTION, j)
+    u_price, _, _, u_view = draw(key, number, tick, AUCTION, j)
     if channel.rule == "owned":
         demand = log_normal(u_price, median, prices.log_sd)
         return Won(0, channel.send_cost_cpm, False, u_view) if bid >= demand else None
-    rivals = [median * relative_price(config, u_price)]
-    if channel.rule == "gsp":
-        rivals = scores(config, channel, median, u_price, draw(key, number, tick, SLOTS, j))
+    rivals, floor = competition(config, key, tick, number, j, k, median)
     score = bid * channel.quality_score
     slot = sum(rival > score for rival in rivals)
     if slot >= len(rivals):
         return None
-    floor = 0.0
-    if u_has_floor < prices.floor_share:
-        floor = log_normal(u_floor, channel.reference_cpm * prices.floor_median, prices.floor_log_sd)
     if bid < floor:
         return None
     if channel.rule == "first" or bid < channel.soft_floor_cpm:
         return Won(slot, bid, False, u_view)
     next_price = rivals[slot] / channel.quality_score
     return Won(slot, max(next_price, floor), 0.0 < floor >= next_price, u_view)
+
+
+def competition(
+    config: MarketConfig, key: int, tick: int, number: int, j: int, k: int, median: float
+) -> tuple[list[float], float]:
+    """What an auction is held against: a rival's score for each slot, and the reserve (0: none)."""
+    channel, prices = config.channels.in_order()[k], config.prices
+    u_price, u_has_floor, u_floor, _ = draw(key, number, tick, AUCTION, j)
+    rivals = [median * relative_price(config, u_price)]
+    if channel.rule == "gsp":
+        rivals = scores(config, channel, median, u_price, draw(key, number, tick, SLOTS, j))
+    if u_has_floor >= prices.floor_share:
+        return rivals, 0.0
+    return rivals, log_normal(u_floor, channel.reference_cpm * prices.floor_median, prices.floor_log_sd)
+
+
+def rivals_seen(channel: Channel, rivals: list[float], floor: float, u_view: float, ours: int | None) -> int:
+    """Rivals' ads that a person sees: the page is filled by rank around our slot, and looked at from the top.
+
+    Args:
+      rivals: their scores in falling order, 0 for nobody.
+      floor: a score below it gets no slot.
+      ours: the slot that we hold.
+    """
+    page: list[float | None] = list(rivals)
+    if ours is not None:
+        page.insert(ours, None)
+    seen = 0
+    for slot, score in enumerate(page[: len(rivals)]):
+        exposed = channel.view_rate
+        if channel.rule == "gsp":
+            exposed *= math.prod(channel.slot_view[: slot + 1])
+        seen += u_view < exposed and score is not None and score > 0.0 and score >= floor
+    return seen
 
 
 def scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,6 +26,21 @@ def saturated(stock: float, half: float, slope: float) -> float:
     return stock**slope / (half**slope + stock**slope)
 
 
+def saturated_at(stocks: np.ndarray, half: float, slope: float) -> np.ndarray:
+    """The same for many stocks."""
+    risen = stocks**slope
+    return risen / (half**slope + risen)
+
+
+def area_of(height: Callable[[np.ndarray], np.ndarray], stock: float) -> float:
+    """The integral of height(x) dx / x from 0 to a stock, by Simpson's rule over ln x down to e ** -60."""
+    if stock <= 0.0:
+        return 0.0
+    ln_x = np.linspace(math.log(stock) - 60.0, math.log(stock), 6001)
+    y = height(np.exp(ln_x))
+    return float((y[0] + y[-1] + 4.0 * y[1:-1:2].sum() + 2.0 * y[2:-1:2].sum()) * 0.01 / 3.0)
+
+
 class Prospect:
     """Expected margin of a never-advertised future, by stage, awareness and intent.
 
@@ -37,6 +53,7 @@ class Prospect:
         self.conversion, self.journey = config.conversion, config.journey
         self.margin = config.conversion.order_value * config.conversion.margin
         self.rival_mean = self._rival_mean()
+        self.looking_up, self.looked_at = False, 1.0
         self.knots = [
             (a / (AWARENESS_KNOTS - 1), i / (INTENT_KNOTS - 1))
             for a in range(AWARENESS_KNOTS)
@@ -102,6 +119,9 @@ class Prospect:
     def buys(self, stage: int, propensity: float, intent: float, weight: float) -> float:
         """Probability that a visit ends in an order, at the intent after the visit's lift."""
         rate = self.conversion.buy_rate[stage] * propensity * (1.0 + self.conversion.intent_boost * intent)
+        if self.looking_up:
+            usual = rate / propensity * self.looked_at
+            return min(1.0, usual) * propensity * weight / self.looked_at
         return min(1.0, rate * weight)
 
     def after_return(self, awareness: float, intent: float) -> tuple[float, float]:
@@ -119,7 +139,8 @@ class Prospect:
         """A visit, returns apart, as (margin now, rows over the tables of the stages reached)."""
         intent = lifted(intent, self.config.response.intent_per_visit)
         here = self.weights(awareness, intent)
-        buys = self.buys(stage, propensity, intent, often * self.voice(awareness, self.rival_mean))
+        self.looked_at = self.voice(awareness, self.rival_mean)
+        buys = self.buys(stage, propensity, intent, often * self.looked_at)
         moves = self.on_visit(stage, awareness, intent)
         rows = {
             CONVERTED: buys * propensity * here,
@@ -183,6 +204,21 @@ class Prospect:
         now, rows = self.visit(stage, awareness, intent, propensity, often)
         return now + sum(float(row @ self.table[reached]) for reached, row in rows.items())
 
+    def of_visit_between_knots(
+        self, stage: int, awareness: float, intent: float, propensity: float, often: float = 1.0
+    ) -> float:
+        """The same as the market looks it up: worked out at the knots around, and linear in between.
+
+        There the chance of an order is held to one for a usual person without recent ads only.
+        """
+        weights, self.looking_up = self.weights(awareness, intent), True
+        worth = sum(
+            float(weights[k]) * self.of_visit(stage, *self.knots[k], propensity, often)
+            for k in np.flatnonzero(weights)
+        )
+        self.looking_up = False
+        return worth
+
     def of_ad(
         self,
         stage: int,
@@ -200,7 +236,7 @@ class Prospect:
         for weight, reached in ((1.0 - moves, stage), (moves, stage + 1)):
             if weight > 0.0:
                 unclicked = propensity * self.at(reached, after, intent)
-                clicked = self.of_visit(reached, after, intent, propensity, often)
+                clicked = self.of_visit_between_knots(reached, after, intent, propensity, often)
                 worth += weight * ((1.0 - click) * unclicked + click * clicked)
         return worth - propensity * self.at(stage, before, intent)
 
@@ -209,15 +245,20 @@ class Prospect:
     ) -> float:
         """What the unasked visits are worth that one more ad of a channel will bring.
 
-        The extra share of visits is the area between two saturated stocks of all channels that fade, at slope
-        one, as the channel does: the integral of x / (K + x) dt with dt = -T dx / x is T ln(K + x).
+        The extra visits are the area between the visit rates at two stocks of all channels that fade as the
+        channel does, with dt = -T dx / x.
         """
-        response, half = self.config.response, self.config.response.adstock_half
+        response = self.config.response
         days = self.config.channels.in_order()[channel].adstock_half_life_d / math.log(2)
-        area = days * (math.log(half + stock + 1.0) - math.log(half + stock))
-        a_day = self.config.people.visits_per_day * self.conversion.visit_rate[stage]
+        rate = self.conversion.visit_rate[stage]
+
+        def visits(x: np.ndarray) -> np.ndarray:
+            gain = response.adstock_visit * saturated_at(x, response.adstock_half, response.adstock_slope)
+            return np.minimum(1.0, rate * (1.0 + gain)) - rate
+
+        area = days * (area_of(visits, stock + 1.0) - area_of(visits, stock))
         base = response.intent_base
         intent = base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
-        adds = self.of_visit(stage, awareness, intent, propensity)
+        adds = self.of_visit_between_knots(stage, awareness, intent, propensity)
         adds -= propensity * self.at(stage, awareness, intent)
-        return response.adstock_visit * a_day * area * adds
+        return self.config.people.visits_per_day * area * adds

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from agents import calibrate
-from agents.calibrate import CalibrateOptions, run_calibration
+from agents.calibrate import CalibrateOptions, FitPlay, run_calibration
+from agents.calibrate_data import read_targets
 from agents.calibrate_free import Free
 from agents.calibrate_play import Size, bids_of, play, prepared
+from agents.calibrate_targets import distance, score
 from agents.cli import main
 from gaelp_env.config_load import load_config
 
@@ -29,8 +31,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_a_quick_scorecard_has_every_part(quick: dict[str, Any]) -> None:
     assert quick["users"] == 1_500
+    assert (quick["seed"], quick["fit_seed"]) == (1, 0)
     assert quick["counts"]["emergent"]["of"] >= 12
     assert quick["counts"]["held out"]["of"] * 3 >= quick["counts"]["emergent"]["of"]
+    errors = {row["target"]: row["se"] for row in quick["rows"]}
+    assert 0.0 < errors["sessions_per_user"] < 0.1 and 0.0 < errors["impressions_mean"] < 10.0
+    assert errors["win_rate"] is None and errors["hour_profile"] is None
     met = [row for row in quick["rows"] if row["met"]]
     assert len(met) >= 10  # a small run is noisy, and is still no other market
     json.dumps(quick)
@@ -59,12 +65,25 @@ def test_a_fit_to_own_targets_leaves_a_configuration_a_scorecard_and_a_picture(t
     (tmp_path / "mine.csv").write_text(MINE, encoding="utf-8")
     free = (Free("conversion.buy_rate.0", 0.002, 0.0001, 0.05),)
     out = tmp_path / "mine.yaml"
-    card = run_calibration(replace(SMALL, data=tmp_path / "mine.csv", out=out, workers=1, free=free))
+    options = replace(SMALL, data=tmp_path / "mine.csv", out=out, workers=1, free=free, seed=4)
+    card = run_calibration(options)
     assert [row["target"] for row in card["rows"]] == ["orders_per_session"]
     fitted = load_config(out)
     assert fitted.conversion.buy_rate[0] == card["fit"]["constants"]["conversion.buy_rate.0"][1]
     assert card["fit"]["distance"] <= card["fit"]["distance_before"]
-    assert "orders that" not in out.read_text() and "Fitted on" in out.read_text()
+    played = FitPlay(4, Size(300, 49, pair=False))(fitted)  # what the fit saw, and what it did not
+    targets = read_targets(tmp_path / "mine.csv")
+    assert distance(score(targets, played)) == pytest.approx(card["fit"]["distance"])
+    unseen = FitPlay(5, Size(300, 28, pair=False))(fitted)
+    assert card["rows"][0]["simulated"] == unseen["orders_per_session"]
+    head = " ".join(line[2:] for line in out.read_text().splitlines() if line.startswith("# "))
+    told = card["fit"]
+    assert f"Fitted on {told['date']} by `gaelp calibrate --quick --data mine.csv" in head
+    assert f"{told['users']} users on seed 4. The fit converged: in {told['evaluations']} runs" in head
+    assert f"fell from {told['distance_before']:.3g} to {told['distance']:.3g}." in head
+    assert f"users of seed 5, whom it has not seen, it is {card['distance']:.3g}" in head
+    assert "Constants that the fit moved: conversion.buy_rate.0." in head
+    assert max(map(len, out.read_text().splitlines())) <= 110
     assert "| sessions that end in an order |" in out.with_suffix(".md").read_text()
     assert not list(tmp_path.glob("*.part*"))
 

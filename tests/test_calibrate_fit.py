@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
 
-from agents.calibrate_fit import MISSING, fit, misses, moved
+from agents.calibrate_fit import MISSING, STEP, _Trials, fit, misses, moved
 from agents.calibrate_free import FREE, Free, value_of, with_constants
 from agents.calibrate_published import PUBLISHED
 from agents.calibrate_targets import Target, Tolerance
 from gaelp_env.config import MarketConfig
-from gaelp_env.config_load import load_config
+from gaelp_env.config_load import ConfigError, load_config
 from gaelp_env.config_words import entries
 
 RATE = Free("conversion.buy_rate.1", 0.02, 0.002, 0.2)
@@ -73,6 +74,48 @@ def test_nothing_to_fit_and_a_start_outside_its_bounds_are_refused() -> None:
         fit(MarketConfig(), [target("held", 1.0, held_out=True)], (RATE,), toy)
     with pytest.raises(ValueError, match=r"visits.gap_days is 6 and the fit looks between 7 and 9"):
         fit(MarketConfig(), [target("a", 1.0)], (Free("visits.gap_days", 8.0, 7.0, 9.0),), toy)
+
+
+OFTEN = Free("visits.return_buyer", 0.5, 0.25, 2.0)
+"""A configuration accepts it up to 0.95."""
+
+
+def returns(config: MarketConfig) -> Mapping[str, float]:
+    return {"often": value_of(config, OFTEN.name), "a": value_of(config, GAP.name)}
+
+
+@pytest.mark.parametrize(("wanted", "least"), [(0.92, 0.9), (1.5, 0.8)], ids=["before", "beyond"])
+def test_points_that_a_configuration_refuses_do_not_end_a_fit(wanted: float, least: float) -> None:
+    with pytest.raises(ConfigError):
+        moved(MarketConfig(), (OFTEN,), np.array([1.0]))
+    told: list[int] = []
+    targets = [target("often", wanted), target("a", 9.0)]
+    found = fit(
+        MarketConfig(), targets, (OFTEN, GAP), returns, steps=60, say=lambda runs, apart: told.append(runs)
+    )
+    assert least <= value_of(found.config, OFTEN.name) <= 0.95
+    assert value_of(found.config, GAP.name) == pytest.approx(9.0, rel=0.05)
+    assert found.runs == told[-1]
+
+
+def test_a_refused_point_misses_every_target_and_is_no_run_of_the_market() -> None:
+    wanted = [target("often", 0.5), replace(target("a", 6.0), weight=4.0)]
+    trials = _Trials(MarketConfig(), (OFTEN, GAP), wanted, lambda configs: [*map(returns, configs)], None)
+    assert trials.at(np.array([1.0, 0.5])) == pytest.approx([MISSING, 2.0 * MISSING])
+    assert trials.runs == 0
+    assert trials.distances == [MISSING**2]
+    # At 0.94 the step up is refused, so the slope is that of the step down, as if there were no wall.
+    edge = np.array([OFTEN.to_unit(0.94), GAP.to_unit(6.0)])
+    step = (OFTEN.from_unit(edge[0] - STEP) - 0.94) / (0.05 * 0.5) / -STEP
+    assert trials.slope(edge)[:, 0] == pytest.approx([step, 0.0], rel=1e-3)
+    assert trials.runs == 3
+
+
+def test_a_start_that_a_configuration_refuses_is_refused() -> None:
+    broken = MarketConfig()
+    broken = broken.model_copy(update={"visits": broken.visits.model_copy(update={"return_buyer": 1.5})})
+    with pytest.raises(ConfigError, match="return_buyer"):
+        fit(broken, [target("often", 0.5)], (OFTEN,), returns)
 
 
 def test_misses_are_kept_within_reach() -> None:

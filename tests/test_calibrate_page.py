@@ -11,7 +11,20 @@ import pytest
 from rich.console import Console
 
 from agents.calibrate_measure import LONGEST_PATH, PRICE_EDGES
-from agents.calibrate_page import BEGIN, END, allowed, amount, gap, scorecard, summary, table_of, write_page
+from agents.calibrate_page import (
+    BEGIN,
+    END,
+    HEADER,
+    allowed,
+    amount,
+    cells,
+    error,
+    gap,
+    scorecard,
+    summary,
+    table_of,
+    write_page,
+)
 from agents.calibrate_picture import draw
 from agents.calibrate_published import PUBLISHED
 from agents.calibrate_real import PATHS, PRICES, REAL_DATA, real_paths, real_prices
@@ -20,8 +33,8 @@ from agents.calibrate_targets import score
 from gaelp_env.published import HOUR_SHARES
 
 RUN = {
-    "command": "gaelp calibrate", "date": "2026-01-05", "seed": 0, "users": 200_000, "days": 90,
-    "config": "calibrated", "seconds": 12.3,
+    "command": "gaelp calibrate", "date": "2026-01-05", "seed": 8, "fit_seed": 7, "users": 200_000,
+    "days": 90, "config": "calibrated", "seconds": 12.3,
 }  # fmt: skip
 CURVES: dict[str, Any] = {
     "hours": list(HOUR_SHARES["avito"]), "traffic": "avito",
@@ -37,14 +50,15 @@ EMPTY: dict[str, Any] = {
 
 def card(curves: dict[str, Any] = CURVES, **figures: float) -> dict[str, Any]:
     perfect = {target.name: target.value for target in PUBLISHED}
-    return scorecard(score(PUBLISHED, perfect | figures), RUN, curves)
+    errors = {"orders_per_session": 0.000456, "sessions_per_user": 0.0123}
+    return scorecard(score(PUBLISHED, perfect | figures, errors), RUN, curves)
 
 
 def test_a_miss_is_shown_as_not_met_and_counted(tmp_path: Path) -> None:
     found = card(orders_per_session=0.02, weekly_active_2=float("nan"), device_mobile=0.5)
     assert found["counts"]["fitted"] == {"met": 21, "of": 22}
-    assert found["counts"]["held out"] == {"met": 11, "of": 12}
-    assert found["counts"]["emergent"] == {"met": 32, "of": 34}
+    assert found["counts"]["held out"] == {"met": 10, "of": 11}
+    assert found["counts"]["emergent"] == {"met": 31, "of": 33}
     assert found["aim_met"]
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
@@ -52,10 +66,11 @@ def test_a_miss_is_shown_as_not_met_and_counted(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     (orders,) = (line for line in text.splitlines() if line.startswith("| sessions that end in an order"))
-    assert "| 1.29 % | 2.00 % | +0.71 pp | ± 5.00 % | **not met** |" in orders
+    assert "| 1.29 % | 2.00 % | ± 0.046 pp | +0.71 pp | ± 5.00 % | **not met** |" in orders
     (week,) = (line for line in text.splitlines() if "calendar week 2" in line and "3.30" in line)
     assert "no figure" in week and "**not met**" in week
     assert text.count("**not met**") == 3
+    assert "seed 8, with other people and chance than a fit, which plays seed 7" in text
 
 
 def test_below_the_aim_is_said() -> None:
@@ -63,19 +78,20 @@ def test_below_the_aim_is_said() -> None:
     found = card(**wrong)
     assert not found["aim_met"]
     assert "is not reached" in summary(found)
-    assert "12 of 12 (100%) of those held out" in summary(found)
+    assert "11 of 11 (100%) of those held out" in summary(found)
 
 
 def test_a_fit_is_told_with_its_date_and_constants(tmp_path: Path) -> None:
     fit = {
-        "date": "2026-01-06", "distance_before": 40.0, "distance": 0.9, "evaluations": 300,
-        "constants": {"visits.gap_days": (6.0, 5.432)},
+        "date": "2026-01-06", "users": 30_000, "seed": 7, "distance_before": 40.0, "distance": 0.9,
+        "evaluations": 300, "constants": {"visits.gap_days": (6.0, 5.432)},
     }  # fmt: skip
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}{END}", encoding="utf-8")
     write_page(page, card() | {"fit": fit}, None)
     text = page.read_text(encoding="utf-8")
-    assert "2026-01-06" in text and "40.000 to 0.900" in text and "| `visits.gap_days` | 6 | 5.432 |" in text
+    assert "2026-01-06" in text and "40.000 to 0.900" in text and "30,000 users on seed 7" in text
+    assert "| `visits.gap_days` | 6 | 5.432 |" in text
     assert "![" not in text
 
 
@@ -101,6 +117,18 @@ def test_figures_in_words() -> None:
     assert allowed(rows["cross_device_orders"]) == "± 3.00 pp"
 
 
+def test_a_standard_error_stands_beside_its_figure_and_nothing_where_there_is_none() -> None:
+    assert error(0.000751, "share") == "± 0.075 pp"
+    assert error(0.0123, "sessions") == "± 0.012"
+    assert error(None, "share") == ""
+    rows = {row["target"]: row for row in card(sessions_per_user=float("nan"))["rows"]}
+    assert rows["orders_per_session"]["se"] == 0.000456
+    assert rows["win_rate"]["se"] is None
+    assert rows["sessions_per_user"]["se"] is None  # no figure has no error
+    assert cells(rows["orders_per_session"])[HEADER.index("± s.e.")] == "± 0.046 pp"
+    assert cells(rows["win_rate"])[HEADER.index("± s.e.")] == ""
+
+
 def test_every_target_stands_in_one_table_of_the_terminal() -> None:
     found = card(floor_binds=0.5)
     console = Console(width=200, record=True, quiet=True)
@@ -110,6 +138,7 @@ def test_every_target_stands_in_one_table_of_the_terminal() -> None:
     with console.capture() as held:
         show(found, console)
     assert "wins whose price is the floor" in held.get()
+    assert "± s.e." in held.get() and "± 0.046 pp" in held.get()
     assert held.get().count("not met") == 1
 
 

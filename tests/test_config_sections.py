@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gaelp_env.auction import RULES
@@ -20,6 +22,8 @@ from gaelp_env.rivals import STRATEGIES
 from gaelp_env.sections import Part, inside
 from gaelp_env.sections_market import Channel, Rival, Rivals
 from gaelp_env.sections_people import Budget, Goals
+from gaelp_env.sections_person import Visits
+from gaelp_env.sessions import return_rate
 
 
 def refusal(source: dict[str, Any]) -> str:
@@ -142,6 +146,64 @@ def test_a_paced_rival_without_a_budget_is_refused_with_the_remedy() -> None:
     paced = {"rivals.kind": "bidders", "rivals.four.strategy": "paced"}
     assert refusal(paced).endswith("four is paced and has no budget; give four.budget_per_day above 0.")
     assert load_config(paced | {"rivals.four.budget_per_day": 50.0}).rivals.four.budget_per_day == 50.0
+
+
+def test_a_strategy_that_nobody_plays_is_refused_with_the_remedy() -> None:
+    """Drawn prices have no bidders, so a strategy that is given would be ignored."""
+    told = refusal({"rivals.one.strategy": "truthful", "rivals.three.strategy": "shading"})
+    assert told == (
+        "rivals.one.strategy is 'truthful': kind is drawn, so nobody plays the strategy of one, three; give "
+        "rivals.kind bidders, or strategy none."
+    )
+    assert load_config({"rivals.one.value": 2.0}).rivals.kind == "drawn"
+
+
+RATES = st.floats(0.0, 0.95)
+
+
+@given(st.tuples(*[RATES] * 5), RATES, st.floats(0.0, 1.0), st.floats(0.1, 1000.0), st.floats(0.1, 1000.0))
+def test_no_return_is_likelier_than_the_most_that_a_configuration_asks_candidates_for(
+    by_stage: tuple[float, ...], buyer: float, share: float, soon_h: float, gap_d: float
+) -> None:
+    visits = Visits(
+        return_probability=by_stage, return_buyer=buyer, same_day_share=share, same_day_h=soon_h,
+        gap_days=gap_d,
+    )  # fmt: skip
+    likeliest = max(*by_stage, buyer)
+    highest = 24.0 * return_rate(0.0, likeliest, share, soon_h, 24.0 * gap_d)
+    assert visits.most_returns_per_day == pytest.approx(highest, rel=1e-12)
+    for gap_h in (0.1, 3.0, 100.0):
+        later = 24.0 * return_rate(gap_h, likeliest, share, soon_h, 24.0 * gap_d)
+        assert later <= highest * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("source", "first", "remedy"),
+    [
+        ({"people.visits_per_day": 0.3}, "people.visits_per_day is 0.3: ", "at least 0.395,"),
+        ({"people.visits_per_day": 0.0}, "people.visits_per_day is 0.0: ", "at least 0.395 or"),
+        ({"visits.same_day_h": 4.0}, "visits.same_day_h is 4.0: ", "at least 0.575,"),
+        ({"visits.return_buyer": 0.5}, "visits.return_buyer is 0.5: ", "at least 0.6584,"),
+        ({"visits.same_day_h": 0.01}, "visits.same_day_h is 0.01: ", "would be cut; give longer gaps ("),
+    ],
+)  # fmt: skip
+def test_returns_faster_than_candidates_are_refused_with_the_remedy(
+    source: dict[str, Any], first: str, remedy: str
+) -> None:
+    """By default .3 (24 x .3 / 6 + .7 / 6) = .395 a day, and half a candidate a day."""
+    told = refusal(source)
+    assert told.startswith(first)
+    assert remedy in told
+    assert told.endswith(" or smaller return probabilities (0: nobody comes back).")
+
+
+def test_what_a_refusal_of_returns_asks_for_is_let_in() -> None:
+    nobody = {"visits.return_probability": [0.0] * 5, "visits.return_buyer": 0.0}
+    for source in (
+        {"people.visits_per_day": 0.395}, {"people.visits_per_day": 0.6584, "visits.return_buyer": 0.5},
+        {"people.visits_per_day": 0.0, **nobody},
+    ):  # fmt: skip
+        assert load_config(source).people.visits_per_day == source["people.visits_per_day"]
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,11 @@ def test_counts_narrow_down_the_funnel_and_money_adds_up(config: MarketConfig) -
         assert ledger["opportunities"].sum() <= ledger["candidates"]
         assert ledger["visits"] >= ledger["clicks"].sum()
         assert ledger["tick"] == t
-        for k in range(len(CHANNELS)):
+        for k, channel in enumerate(config.channels.in_order()):
             own = touches[touches["channel"] == k]
             assert ledger["bids"][k] + ledger["capped"][k] <= ledger["opportunities"][k]
             assert ledger["floor_bound"][k] <= ledger["wins"][k]
-            assert ledger["rival_views"][k] <= ledger["opportunities"][k] - ledger["wins"][k]
+            assert ledger["rival_views"][k] <= channel.slots * ledger["opportunities"][k] - ledger["wins"][k]
             assert (len(own), own["clicked"].sum()) == (ledger["views"][k], ledger["clicks"][k])
             assert own["price_micro"].sum() <= ledger["spend_micro"][k]
         assert len(tick.visits) == ledger["visits"]

@@ -24,6 +24,8 @@ FIRST = {"rule": "first", "charge": "impression"}
 FIRST_PRICE = {name: FIRST for name in ("search", "social", "display", "video")}
 SECOND_PRICE = {"search": {"rule": "second", "charge": "impression", "soft_floor_cpm": 12.0},
                 "video": {"rule": "second", "charge": "click", "predicted_click_rate": 0.02}}  # fmt: skip
+LONG_PAGE = {"quality_score": 0.6, "slots": 4, "rivals": 3, "winnable": 0.6,
+             "slot_view": [0.8, 0.9, 0.7, 0.9]}  # fmt: skip
 
 WORLDS: dict[str, tuple[MarketConfig, bool]] = {
     "v0, rich": (busy_world(), False),
@@ -61,6 +63,13 @@ WORLDS: dict[str, tuple[MarketConfig, bool]] = {
             clock={"episode_ticks": EPISODE},
         ),
         False,
+    ),
+    "short reach, low quality, high floors, hidden slots": (
+        full_world(
+            channels={"search": LONG_PAGE, "display": {"winnable": 0.3}, "video": {"slots": 2, "rivals": 2}},
+            prices={"floor_share": 0.8, "floor_median": 1.3},
+        ),
+        True,
     ),
 }
 

@@ -86,9 +86,74 @@ def test_time_and_budget_worked_by_hand() -> None:
     assert entries["spent_against_time"] == pytest.approx(0.5)
 
 
+EPOCH = "2026-01-05T18:00:00"
+BUDGETS = MarketConfig.model_validate(
+    {
+        "clock": {"tick_minutes": 60.0, "episode_ticks": 24, "epoch": EPOCH},
+        "budget": {"per_episode": 100.0, "per_day": 40.0, "lifetime": 1000.0},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("tick", "spent", "left", "ahead"),
+    [
+        # 3 h of 24 of the episode, and of the 6 h that the first day has
+        (3, (10.0, 10.0, 10.0), 0.75, 0.1 - 3.0 / 24.0),
+        (3, (10.0, 30.0, 10.0), 0.25, 0.75 - 3.0 / 6.0),
+        # 12 h of 24 of the episode, and 6 h of the 24 of the second day
+        (12, (60.0, 10.0, 60.0), 0.4, 0.6 - 12.0 / 24.0),
+        (12, (60.0, 32.0, 60.0), 0.2, 0.8 - 6.0 / 24.0),
+        (12, (60.0, 10.0, 900.0), 0.1, 0.6 - 12.0 / 24.0),
+    ],
+)
+def test_several_budgets_worked_by_hand(
+    tick: int, spent: tuple[float, float, float], left: float, ahead: float
+) -> None:
+    """What is left is that of the tightest; ahead of its time is whichever is so most, the life's never."""
+    record = np.zeros((), RECORD)
+    record["tick"] = record["episode_tick"] = tick
+    micro = (int(one * 1e6) for one in spent)
+    record["spent_micro"], record["day_spent_micro"], record["spend_micro"] = micro
+    entries = seen(record, "advertiser", BUDGETS)
+    assert entries["budget_left"] == pytest.approx(left, abs=1e-6)
+    assert entries["spent_against_time"] == pytest.approx(ahead, abs=1e-6)
+
+
+def test_a_budget_of_nothing_has_nothing_left() -> None:
+    for name in ("per_day", "lifetime"):
+        config = BUDGETS.model_copy(update={"budget": BUDGETS.budget.model_copy(update={name: 0.0})})
+        assert seen(np.zeros((), RECORD), "advertiser", config)["budget_left"] == 0.0
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 300))
+def test_a_budget_more_leaves_no_more(spent: int, today: int, tick: int) -> None:
+    record = np.zeros((), RECORD)
+    record["tick"], record["episode_tick"] = tick, tick % 24
+    record["spent_micro"], record["day_spent_micro"], record["spend_micro"] = spent, today, spent
+    alone = MarketConfig(clock=BUDGETS.clock, budget=BUDGETS.budget.model_copy(update={"per_day": None}))
+    one, both = seen(record, "advertiser", alone), seen(record, "advertiser", BUDGETS)
+    assert both["budget_left"] <= one["budget_left"]
+    assert both["spent_against_time"] >= one["spent_against_time"]
+    others = set(one) - {"budget_left", "spent_against_time"}
+    assert all(one[name] == both[name] for name in others)
+
+
+def test_a_bid_is_seen_as_it_goes_to_the_auction() -> None:
+    """Twice the reference, paced to a half, is the reference: 0 on the scale of the action."""
+    record = np.zeros((), RECORD)
+    reference = CONFIG.channels.search.reference_cpm
+    record["bid_cpm"][0] = 2.0 * reference
+    for pace, expected in ((1.0, np.log(2.0) / np.log(CONFIG.channels.search.max_multiple)), (0.5, 0.0)):
+        record["pace"] = pace
+        assert seen(record)["search_bid"] == pytest.approx(expected, abs=1e-6)
+        assert seen(record)["social_bid"] == -1.0
+
+
 def test_the_past_worked_by_hand() -> None:
     record = np.zeros((), RECORD)
     record["active"], record["reached"], record["clicked"], record["bought"] = 1000, 250, 100, 10
+    record["pace"] = 1.0
     record["awareness_sum"] = int(0.125 * SCORE_UNIT * 1000)
     record["stage_count"] = [500, 250, 125, 75, 50]
     last = np.zeros((), LEDGER)

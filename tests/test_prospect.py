@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaelp_env import by_hand
+from gaelp_env.adstock import gained, hill
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.market import Market
-from gaelp_env.prospect import (
-    AWARENESS_KNOTS,
-    INTENT_KNOTS,
-    advance_probability,
+from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS
+from gaelp_env.prospect import advance_probability, prospect, prospect_table, value_of_visit
+from gaelp_env.worth import (
+    _parts,
     expected_lift,
-    prospect,
-    prospect_table,
-    value_of_visit,
+    fading_area,
+    parts_at,
+    prospect_at,
     visits_brought,
-)  # fmt: skip
+    worth_table,
+)
 from tests.markets import busy_world, full_world, play
 from tests.oracle_prospect import Prospect
 
 CONFIG = MarketConfig()
 CONSTANTS = as_record(constants_of(CONFIG))[0]
 TABLE = prospect_table(CONFIG)
+WORTH = worth_table(CONFIG)
 PLAIN = Prospect(CONFIG)
 STAGE, SHARE, PUSH = st.integers(0, 4), st.floats(0.0, 1.0), st.floats(-2.0, 2.0)
 PROPENSITY = st.floats(0.1, 5.0)
@@ -107,13 +111,36 @@ def test_a_visit_is_worth_what_the_plain_market_says(
     assert ours == pytest.approx(PLAIN.of_visit(stage, awareness, intent, propensity), rel=1e-9)
 
 
+@given(STAGE, st.integers(0, 16), st.integers(0, 12), PROPENSITY, st.floats(1.0, 2.0))
+def test_the_parts_of_a_visits_worth_add_up_at_the_knots(
+    stage: int, a: int, i: int, propensity: float, often: float
+) -> None:
+    awareness, intent = a / 16, i / 12
+    p, t1, t2, t3, t4 = parts_at(WORTH, stage, awareness, intent)
+    ours = propensity * (often * t1 + t2 + propensity * (often * t3 + t4))
+    visit = value_of_visit(CONSTANTS, TABLE, stage, awareness, intent, propensity, often)
+    assert ours == pytest.approx(visit, rel=1e-9)
+    assert p == prospect_at(WORTH, stage, awareness, intent)
+    assert p == pytest.approx(TABLE[stage, a, i], rel=1e-12)
+
+
+@given(STAGE, SHARE, SHARE, PROPENSITY)
+def test_between_the_knots_a_visits_worth_is_off_by_less_than_a_hundredth(
+    stage: int, awareness: float, intent: float, propensity: float
+) -> None:
+    _, t1, t2, t3, t4 = parts_at(WORTH, stage, awareness, intent)
+    ours = propensity * (t1 + t2 + propensity * (t3 + t4))
+    visit = value_of_visit(CONSTANTS, TABLE, stage, awareness, intent, propensity)
+    assert ours == pytest.approx(visit, rel=0.01)
+
+
 @given(STAGE, SHARE, SHARE, SHARE, PUSH, SHARE, PROPENSITY, st.floats(1.0, 2.0))
 def test_an_ad_is_worth_what_the_plain_market_says(
     stage: int, before: float, gain: float, intent: float, push: float, click: float, propensity: float,
     often: float,
 ) -> None:  # fmt: skip
     after = before + (1.0 - before) * gain
-    ours = expected_lift(CONSTANTS, TABLE, stage, before, after, intent, push, click, propensity, often)
+    ours = expected_lift(CONSTANTS, WORTH, stage, before, after, intent, push, click, propensity, often)
     theirs = PLAIN.of_ad(stage, before, after, intent, push, click, propensity, often)
     assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
     assert ours >= -1e-9 or stage == 4 or click > 0.0
@@ -123,23 +150,50 @@ def test_an_ad_is_worth_what_the_plain_market_says(
 def test_the_visits_that_adstock_brings_are_worth_what_the_plain_market_says(
     stage: int, awareness: float, intent: float, propensity: float, stock: float, channel: int
 ) -> None:
-    ours = visits_brought(CONSTANTS, TABLE, stage, awareness, intent, propensity, stock, channel)
+    ours = visits_brought(CONSTANTS, WORTH, stage, awareness, intent, propensity, stock, channel)
     theirs = PLAIN.of_stock(stage, awareness, intent, propensity, stock, channel)
     assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9)
 
 
-def test_the_visits_that_adstock_brings_are_the_area_between_two_fading_stocks() -> None:
-    """Summed hour by hour over the fading of both stocks: v g (h(E + 1) - h(E)), all of one half-life."""
-    config, channel, stock, stage = MarketConfig(), 3, 2.0, 1
-    hours = np.arange(0.05, 250.0 * 24.0, 0.1)
+@pytest.mark.parametrize(
+    ("slope", "visit_rate", "gain"),
+    [(1.0, 0.05, 0.5), (2.0, 0.05, 0.5), (0.5, 0.05, 3.0), (2.0, 0.6, 2.0), (1.0, 1.0, 2.0)],
+)
+def test_the_visits_that_adstock_brings_are_the_area_between_two_fading_stocks(
+    slope: float, visit_rate: float, gain: float
+) -> None:
+    """Summed over the fading of both stocks: the market's own visit rate (`gained`) at E + 1 less at E, for
+    any slope and where the rate is held to one."""
+    response = {"adstock_slope": slope, "adstock_visit": gain}
+    rates = {"visit_rate": [visit_rate] * 5}
+    config = MarketConfig.model_validate({"response": response, "conversion": rates})
+    records, channel, stage = as_record(constants_of(config)), 3, 1
+    constants, worth = records[0], _parts(records, TABLE)
+    hours = np.arange(0.05, 400.0 * 24.0, 0.1)
     fading = 0.5 ** (hours / (24.0 * config.channels.video.adstock_half_life_d))
-    after, before = ((stock + more) * fading for more in (1.0, 0.0))
-    half, people = config.response.adstock_half, config.people
-    a_day = people.visits_per_day * config.conversion.visit_rate[stage] * config.response.adstock_visit
-    extra = a_day / 24.0 * 0.1 * (after / (half + after) - before / (half + before)).sum()
-    adds = value_of_visit(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0) - prospect(TABLE, stage, 0.3, 0.0)
-    ours = visits_brought(CONSTANTS, TABLE, stage, 0.3, 0.0, 1.0, stock, channel)
-    assert ours == pytest.approx(extra * adds, rel=1e-3)
+    adds = value_of_visit(constants, TABLE, stage, 0.25, 0.0, 1.0) - prospect(TABLE, stage, 0.25, 0.0)
+    for stock in (0.0, 2.0):
+        rate = [
+            sum(gained(visit_rate, gain, e, config.response.adstock_half, slope) for e in fading * begins)
+            for begins in (stock + 1.0, stock)
+        ]
+        extra = config.people.visits_per_day / 24.0 * 0.1 * (rate[0] - rate[1])
+        ours = visits_brought(constants, worth, stage, 0.25, 0.0, 1.0, stock, channel)
+        assert ours == pytest.approx(extra * adds, rel=1e-3, abs=1e-12)
+
+
+STOCK, SLOPE, MOST = st.floats(0.0, 200.0), st.floats(0.5, 10.0), st.floats(0.01, 3.0)
+
+
+@given(STOCK, st.floats(0.01, 50.0), st.floats(0.1, 100.0), SLOPE, MOST)
+def test_the_area_under_a_fading_stock_is_that_of_one_wait_after_another(
+    stock: float, waited: float, half: float, slope: float, most: float
+) -> None:
+    """What fades first and what is left add up, both within the saturation's bounds; no NaN anywhere."""
+    later = stock * math.exp(-waited)
+    first = fading_area(stock, half, slope, most) - fading_area(later, half, slope, most)
+    least, highest = (min(most, hill(at, half, slope)) for at in (later, stock))
+    assert least * waited - 1e-9 <= first <= highest * waited + 1e-9
 
 
 def test_an_ad_accrues_nothing_from_a_person_who_waits_for_an_order() -> None:
@@ -165,7 +219,7 @@ def accrued_at(market: Market, at: int) -> int:
 
 @given(st.integers(3, 4), SHARE)
 def test_an_ad_that_does_nothing_is_worth_nothing(stage: int, awareness: float) -> None:
-    nothing = expected_lift(CONSTANTS, TABLE, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, 1.0)
+    nothing = expected_lift(CONSTANTS, WORTH, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, 1.0)
     assert nothing == pytest.approx(0.0, abs=1e-12)
 
 

@@ -13,10 +13,10 @@ from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.config_load import load_config
 from gaelp_env.constants import levels_of, median_prices
 from gaelp_env.env import AdMarketEnv
-from gaelp_env.ledger import K, R
+from gaelp_env.ledger import LEDGER, K, R
 from gaelp_env.market import Market
 from gaelp_env.prices import KNOTS, flat_table
-from gaelp_env.rivalry import bidders_of, drawn_tables, initial_shades, price_tables
+from gaelp_env.rivalry import bidders_of, drawn_tables, initial_shades, let_adapt, price_tables
 from gaelp_env.rivals import LEARNING, NONE, PACED, SHADING, TRUTHFUL
 from tests.markets import state_of, told
 
@@ -139,6 +139,28 @@ def test_prices_move_when_we_bid_much_more() -> None:
             market.advance(times * CPM)
         levels.append(np.asarray(market.record["rival_level"])[:4].copy())
     assert (levels[1] > levels[0] + 0.05).all()
+
+
+@pytest.mark.parametrize("bids", [0, 30, 100])
+def test_rivals_meet_us_at_the_share_of_opportunities_that_we_bid_for(bids: int) -> None:
+    """What a rival with a budget spends is a mixture of its spend with us at all and at no opportunities."""
+    spent = []
+    for count in (0, 100, bids):
+        market = market_of(MIXED)
+        ledger = np.zeros((), LEDGER)
+        ledger["opportunities"], ledger["bids"] = 100, count
+        let_adapt(market.record, market.config, ledger, 1.5 * CPM)
+        spent.append(float(market.record["rival_spent"][2]))
+    assert spent[1] != pytest.approx(spent[0], rel=0.05)
+    assert spent[2] == pytest.approx((1.0 - bids / 100) * spent[0] + bids / 100 * spent[1], rel=1e-9)
+
+
+def test_rivals_learn_nothing_from_a_tick_without_opportunities() -> None:
+    market = market_of(MIXED)
+    before = np.asarray(market.record["rival_shade"]).copy()
+    let_adapt(market.record, market.config, np.zeros((), LEDGER), CPM)
+    assert market.record["rival_shade"][3].tolist() == before[3].tolist()
+    assert not market.record["rival_spent"].any()
 
 
 def test_truthful_and_shading_rivals_do_not_move() -> None:

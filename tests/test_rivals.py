@@ -1,4 +1,4 @@
-"""Rival bidders: the highest bid, what is won and paid, pacing and learning, each beside a slow twin."""
+"""Rival bidders: who bids, what is won and paid, pacing and learning, each beside a slow twin."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from gaelp_env.prices import KNOTS, TABLE, Z_END, rank_of
 from gaelp_env.rivals import (
     LEARNING,
-    NOBODY_BIDS,
     NONE,
     PACED,
     RIVALS,
@@ -25,26 +22,14 @@ from gaelp_env.rivals import (
     TRUTHFUL,
     adapt,
     bidders_on,
-    highest_table,
     resting,
     shade_after_pacing,
     shade_after_trial,
 )
 
-LN_MEDIAN = st.floats(0.0, 6.0)
-SD = st.floats(0.05, 2.5)
-FOUR = st.lists(st.tuples(LN_MEDIAN, SD, st.booleans()), min_size=4, max_size=4)
-Z = np.linspace(-Z_END, Z_END, KNOTS)
-
 
 def phi(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
-
-
-def highest(bidders: list[tuple[float, float, bool]]) -> tuple[float, NDArray[np.float64]]:
-    table = np.full(KNOTS, np.nan)
-    ln_median, sd, active = (np.array(column) for column in zip(*bidders, strict=True))
-    return float(highest_table(ln_median, sd, active, table)), table
 
 
 class Market:
@@ -64,81 +49,12 @@ class Market:
         assert not over
 
     def run(self, ours: float = 0.0, opportunities: float = 1000.0, before: float = 0.0, after: float = 0.0,
-            rate: float = 0.01) -> None:  # fmt: skip
+            rate: float = 0.01, share: float = 1.0) -> None:  # fmt: skip
         one = np.ones(len(self.auctioned))
         adapt(
             self.strategy, self.shade, self.spent, self.median, self.sd, self.budget, self.first,
-            self.auctioned, ours * one, opportunities * one, before, after, rate,
+            self.auctioned, ours * one, share * one, opportunities * one, before, after, rate,
         )  # fmt: skip
-
-
-# --- the highest bid ---------------------------------------------------------------------------------
-
-
-@given(FOUR)
-def test_the_distribution_of_the_highest_bid_is_the_product_of_the_rivals(
-    bidders: list[tuple[float, float, bool]],
-) -> None:
-    _, table = highest(bidders)
-    alive = [(mean, sd) for mean, sd, active in bidders if active]
-    for i in range(0, KNOTS, 37) if alive else ():
-        for ln_price, bound in ((table[i] - 1e-3, 1), (table[i] + 1e-3, -1)):
-            product = math.prod(phi((ln_price - mean) / sd) for mean, sd in alive)
-            assert bound * (phi(Z[i]) - product) >= -1e-12
-
-
-@given(FOUR)
-def test_the_highest_bid_rises_with_the_draw_and_is_at_least_that_of_each(
-    bidders: list[tuple[float, float, bool]],
-) -> None:
-    ln_median, table = highest(bidders)
-    assert (np.diff(table) >= 0.0).all()
-    assert ln_median == table[KNOTS // 2]
-    for mean, sd, active in bidders:
-        assert not active or (table >= mean + sd * Z - 1e-3).all()
-
-
-@given(FOUR, st.floats(-3.0, 3.0))
-def test_the_highest_bid_has_no_unit_and_no_order(
-    bidders: list[tuple[float, float, bool]], shift: float
-) -> None:
-    _, table = highest(bidders)
-    if any(active for *_, active in bidders):
-        moved = [(mean + shift, sd, active) for mean, sd, active in reversed(bidders)]
-        np.testing.assert_allclose(highest(moved)[1], table + shift, atol=1e-3)
-
-
-def test_one_rival_is_its_own_lognormal_and_nobody_bids_nothing() -> None:
-    ln_median, table = highest([(4.0, 0.9, True), (9.0, 0.9, False)])
-    np.testing.assert_allclose(table, 4.0 + 0.9 * Z, atol=1e-12)
-    assert ln_median == pytest.approx(4.0, abs=1e-12)
-    ln_median, table = highest([(4.0, 0.9, False)] * 4)
-    assert ln_median == NOBODY_BIDS
-    assert (table == NOBODY_BIDS).all()
-    assert math.exp(ln_median) == 0.0
-    assert rank_of(TABLE, 0.01, math.exp(ln_median), 0.0, table - ln_median) == 1.0
-
-
-def test_n_equal_rivals_by_hand() -> None:
-    """P(highest <= x) = Phi(z)**n: the median is at Phi^-1(2**(-1/n)); n = 2: 0.54487, n = 4: 0.99815."""
-    assert highest([(3.0, 0.8, True)] * 2)[0] == pytest.approx(3.0 + 0.8 * 0.544870, abs=1e-4)
-    assert highest([(3.0, 0.8, True)] * 4)[0] == pytest.approx(3.0 + 0.8 * 0.998151, abs=1e-4)
-
-
-def test_a_posted_bid_hides_the_lower_ones() -> None:
-    _, table = highest([(3.0, 0.8, True), (3.5, 0.0, True)])
-    np.testing.assert_allclose(table, np.maximum(3.5, 3.0 + 0.8 * Z), atol=1e-12)
-    assert (highest([(3.5, 0.0, True)])[1] == 3.5).all()
-
-
-def test_the_highest_bid_agrees_with_drawn_bids() -> None:
-    bidders = [(4.0, 0.9, True), (3.6, 0.3, True), (4.4, 0.05, True), (2.0, 2.0, True)]
-    ln_median, table = highest(bidders)
-    draws = np.random.default_rng(2).standard_normal((400_000, 4))
-    bids = (np.array([b[0] for b in bidders]) + draws * np.array([b[1] for b in bidders])).max(axis=1)
-    for ln_price in (4.3, 4.4, 4.5, 5.0, 6.0):
-        rank = rank_of(TABLE, math.exp(ln_price - ln_median), 1.0, 0.0, table - ln_median)
-        assert (bids <= ln_price).mean() == pytest.approx(rank, abs=0.003)
 
 
 def test_shares_of_value_that_are_bid_and_who_stays_away() -> None:
@@ -175,6 +91,24 @@ def test_spend_is_the_mean_of_drawn_auctions(first: bool, ours: float, sd: list[
         paid = np.where(bids.argmax(axis=1) == r, top if first else second, 0.0)
         tolerance = 4.0 * paid.std() / math.sqrt(len(paid)) + 2e-3 * paid.mean()
         assert market.spent[r] == pytest.approx(paid.mean(), abs=tolerance + 1e-9)
+
+
+@given(st.booleans(), st.floats(0.0, 1.0), st.floats(0.0, 200.0))
+@settings(max_examples=25)
+def test_where_we_bid_at_a_share_spend_is_the_mixture(first: bool, share: float, ours: float) -> None:
+    spent = []
+    for bids_at in (0.0, 1.0, share):
+        market = Market([TRUTHFUL, LEARNING], [60.0, 50.0], [0.8, 0.5], first=first, budget=[1e9] * 2)
+        market.run(ours, after=1.0, share=bids_at)
+        spent.append(market.spent)
+    np.testing.assert_allclose(spent[2], (1.0 - share) * spent[0] + share * spent[1], rtol=1e-9, atol=1e-12)
+
+
+def test_a_rival_alone_against_us_at_a_quarter_of_the_opportunities_by_hand() -> None:
+    """Second price, median bid and score of ours 60: it pays 60 at a half of a quarter, else nothing."""
+    market = Market([TRUTHFUL], [60.0], [0.8], first=False, budget=[1e9])
+    market.run(60.0, after=1.0, share=0.25)
+    assert market.spent[0] == pytest.approx(7.5, rel=1e-3)
 
 
 def test_a_rival_alone_pays_its_bid_or_nothing_but_our_score() -> None:
@@ -297,9 +231,11 @@ def test_a_trial_goes_to_the_best_of_three(shade: float, lower: float, same: flo
         assert after == pytest.approx(max(SHADE_MIN, shade * math.exp(-0.1)))
 
 
-def learned(market: Market, ours: float = 0.0, ticks: int = 400, rate: float = 0.005) -> float:
+def learned(
+    market: Market, ours: float = 0.0, ticks: int = 400, rate: float = 0.005, share: float = 1.0
+) -> float:
     for _ in range(ticks):
-        market.run(ours, rate=rate)
+        market.run(ours, rate=rate, share=share)
     return float(market.shade[0, 0])
 
 
@@ -316,17 +252,17 @@ def test_a_first_price_learner_finds_the_shade_of_science_2_4(
 
 
 @pytest.mark.parametrize("own_sd", [0.3, 0.9])
-@pytest.mark.parametrize("ours", [0.0, 25.0])
+@pytest.mark.parametrize(("ours", "share"), [(0.0, 1.0), (25.0, 1.0), (60.0, 0.5), (60.0, 0.1)])
 def test_a_first_price_learner_with_many_values_finds_the_shade_of_a_dense_sum(
-    own_sd: float, ours: float
+    own_sd: float, ours: float, share: float
 ) -> None:
     market = Market([LEARNING, TRUTHFUL], [80.0, 57.0], [own_sd, 0.9], shade=[0.9, 1.0])
     z = np.linspace(-6.0, 6.0, 4001)
     values, weight = 80.0 * np.exp(own_sd * z), np.exp(-0.5 * z * z)
     shades = np.linspace(0.2, 1.0, 321)
-    rank = np.vectorize(lambda bid: phi(math.log(bid / 57.0) / 0.9) * (bid > ours))
+    rank = np.vectorize(lambda bid: phi(math.log(bid / 57.0) / 0.9) * (1.0 - share * (bid <= ours)))
     earned = [(weight * values * (1.0 - s) * rank(s * values)).sum() for s in shades]
-    assert learned(market, ours) == pytest.approx(shades[int(np.argmax(earned))], rel=0.03)
+    assert learned(market, ours, share=share) == pytest.approx(shades[int(np.argmax(earned))], rel=0.03)
 
 
 @pytest.mark.parametrize("start", [0.3, 0.7])
@@ -340,6 +276,7 @@ def test_a_second_price_learner_becomes_truthful(start: float, ours: float, own_
 def test_a_learner_that_wins_nothing_in_reach_learns_nothing() -> None:
     market = Market([LEARNING, TRUTHFUL], [80.0, 57.0], [0.0, 0.9], first=False, shade=[0.2, 1.0])
     assert learned(market, ours=40.0) == 0.2
+    assert learned(market, ours=40.0, share=0.9) > 0.9, "where we do not bid there is something to win"
 
 
 def test_learners_answer_our_bid() -> None:

@@ -13,10 +13,12 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,6 +107,38 @@ def test_it_plays_on_as_it_would_have_there(url: str, name: str) -> None:
         world.reset()
         assert counts_of_episode(world) == expected
         world.close()
+
+
+def first_reset(url: str, name: str, **more: Any) -> list[warnings.WarningMessage]:
+    """What an environment warns of at its first two resets, beyond what gym.make says of old ids."""
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        env = gym.make(name, store=url, **more)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        env.reset()
+        env.reset()
+    env.close()
+    return [one for one in told if issubclass(one.category, UserWarning)]
+
+
+@pytest.mark.parametrize("mode", ["write", "read"])
+def test_an_id_of_v1_says_once_that_such_a_world_plays_by_the_first_model(url: str, mode: str) -> None:
+    told = first_reset(url, "gaelp_env:AdMarket-v1", world="demo", mode=mode)
+    assert [str(one.message) for one in told] == [
+        f"World 'demo' in {url} was born by the first model and plays on by it, and not by that of "
+        "AdMarket-v1: AdMarket-v0 is its id (with config=None if it was born with a configuration of its "
+        "own), and a new world name plays v1."
+    ]
+    env = gym.make("gaelp_env:AdMarket-audiences-v1", store=url, world="demo", mode=mode)
+    with pytest.warns(UserWarning, match="AdMarket-audiences-v1: AdMarket-v0 is its id"):
+        env.reset()
+    env.close()
+
+
+def test_what_that_warning_recommends_warns_no_more(url: str) -> None:
+    assert not first_reset(url, "gaelp_env:AdMarket-v0", world="demo", config=None)
+    assert not first_reset(url, "gaelp_env:AdMarket-tiny-v1", world="new")
 
 
 def test_resumed_is_unbroken(url: str, tmp_path: Path) -> None:
