@@ -229,7 +229,8 @@ def test_one_call_for_all_worlds_teaches_what_one_after_the_other_does(tmp_path:
     for vec in ("native", "dummy"):
         terms = {"vec": vec, "store": f"sqlite:///{tmp_path / vec}.db", "out": str(tmp_path / vec)}
         result = run_training(options(tmp_path, quiet=True, **terms))
-        found.append((result.report["training"]["curve"], result.report["population"], counts(terms["store"])))
+        curve, people = result.report["training"]["curve"], result.report["population"]
+        found.append((curve, people, counts(terms["store"])))
     assert found[0] == found[1]
 
 
