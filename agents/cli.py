@@ -47,8 +47,9 @@ def train(
         "runs/latest"
     ),
     vec: Annotated[
-        Literal["dummy", "subproc"], typer.Option(help="Worlds in one process or many.")
-    ] = "dummy",
+        Literal["native", "dummy", "subproc"],
+        typer.Option(help="Worlds stepped by one call, one after the other, or in a process each."),
+    ] = "native",
     evaluate: Annotated[bool, typer.Option(help="Compare with the baselines afterwards.")] = True,
     replicates: ReplicatesOption = 20,
     days: DaysOption = 30,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from agents.sb3_vector import WorldsVecEnv
 from gaelp_env.config import MarketConfig
+from gaelp_env.vector import AdMarketVectorEnv
 from gaelp_env.world import World
 from storage.base import WorldExists
 from storage.siblings import all_worlds
@@ -18,6 +21,10 @@ from storage.siblings import all_worlds
 REWARD = "accrued_profit"
 COMMIT_EVERY = 25
 RETAIN_DAYS = 30.0
+TERMS: dict[str, Any] = {
+    "reward": REWARD, "commit_every": COMMIT_EVERY, "touch_log": "clicks", "retain_days": RETAIN_DAYS,
+}  # fmt: skip
+"""Arguments of the environments to learn in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,7 @@ class LearningWorld(gym.Wrapper[Any, Any, Any, Any]):
                 store=learning.store,
                 world=learning.world,
                 config=learning.config.model_dump(),
-                reward=REWARD,
-                commit_every=COMMIT_EVERY,
-                touch_log="clicks",
-                retain_days=RETAIN_DAYS,
+                **TERMS,
             )
         )
 
@@ -82,9 +86,11 @@ def learning_envs(learnings: Sequence[Learning], vec: str) -> VecEnv:
     With "subproc" every newborn world gets a file of its own, since a file has one writing process.
 
     Args:
-      learnings: one a world.
-      vec: "dummy" or "subproc".
+      learnings: one a world, alike but for world and seed.
+      vec: "native" (one call steps all), "dummy" or "subproc".
     """
+    if vec == "native":
+        return _native_envs(learnings)
 
     def maker(learning: Learning) -> Callable[[], gym.Env[Any, Any]]:
         return lambda: Monitor(LearningWorld(learning))
@@ -103,6 +109,28 @@ def learning_envs(learnings: Sequence[Learning], vec: str) -> VecEnv:
     return envs
 
 
+def _native_envs(learnings: Sequence[Learning]) -> VecEnv:
+    newborn: list[World] = []
+    try:
+        for wanted in learnings:
+            with suppress(WorldExists):
+                newborn.append(
+                    World.create(wanted.store, wanted.world, config=wanted.config, seed=wanted.seed)
+                )
+    finally:
+        for world in newborn:
+            world.close()
+    vector = AdMarketVectorEnv(
+        len(learnings),
+        learnings[0].store,
+        [wanted.world for wanted in learnings],
+        learnings[0].config,
+        autoreset_mode="SameStep",
+        **TERMS,
+    )
+    return WorldsVecEnv(vector)
+
+
 def _refuse_shared_file(learnings: Sequence[Learning]) -> None:
     there = {line.birth.world: url for url, line in all_worlds(learnings[0].store)}
     homes = [there[learning.world] for learning in learnings if learning.world in there]
@@ -110,7 +138,7 @@ def _refuse_shared_file(learnings: Sequence[Learning]) -> None:
     if shared is not None:
         raise ValueError(
             f"Several of the worlds live in one file, {shared}, and a file has one writing process: go on "
-            "with --vec dummy, or let --vec subproc begin new worlds, under another --world or --store."
+            "with --vec native, or let --vec subproc begin new worlds, under another --world or --store."
         )
 
 

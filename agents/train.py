@@ -22,6 +22,7 @@ from agents.train_settings import settings_of
 
 POLICY = "trained"
 RUN_OUT_DAYS = 30
+VECS = ("native", "dummy", "subproc")
 CHECKPOINTS = 10
 """Checkpoints, and looks at the policy in a read-only world, in a run."""
 
@@ -39,7 +40,7 @@ class TrainOptions:
       worlds: how many to learn in side by side.
       seed: of births, learning, search and evaluation.
       out: folder of the run.
-      vec: "dummy" (one process) or "subproc" (one a world).
+      vec: "native" (one call steps all worlds), "dummy" (one after the other) or "subproc" (a process each).
       evaluate: whether to compare with the baselines afterwards.
       replicates, days: of the evaluation.
       resume: whether to go on with the policy in `out`, if there is one.
@@ -56,7 +57,7 @@ class TrainOptions:
     worlds: int = 8
     seed: int = 0
     out: str = "runs/latest"
-    vec: str = "dummy"
+    vec: str = "native"
     evaluate: bool = True
     replicates: int = 20
     days: int = 30
@@ -133,10 +134,10 @@ def _check(options: TrainOptions) -> None:
             "A training run opens its worlds in several places, and memory: is private to one of them; "
             "give sqlite:///FILE, or memory:NAME for worlds that end with this process."
         )
-    if options.vec not in ("dummy", "subproc"):
-        raise ValueError(f"vec cannot be {options.vec!r}; known are dummy, subproc.")
+    if options.vec not in VECS:
+        raise ValueError(f"vec cannot be {options.vec!r}; known are {', '.join(VECS)}.")
     if options.vec == "subproc" and options.store.startswith("memory:"):
-        raise ValueError("Processes cannot share memory:; give sqlite:///FILE, or --vec dummy.")
+        raise ValueError("Processes cannot share memory:; give sqlite:///FILE, or --vec native.")
     for name in ("worlds", "steps", "days"):
         value = getattr(options, name)
         if value is not None and value < 1:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gaelp_env.config import MarketConfig as MarketConfig
     from gaelp_env.config_load import load_config as load_config
     from gaelp_env.env import AdMarketEnv as AdMarketEnv
+    from gaelp_env.vector import AdMarketVectorEnv as AdMarketVectorEnv
     from gaelp_env.world import World as World
     from gaelp_env.wrappers import DiscreteBids as DiscreteBids
 
@@ -25,13 +26,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdMarketEnv": "gaelp_env.env",
+    "AdMarketVectorEnv": "gaelp_env.vector",
     "DiscreteBids": "gaelp_env.wrappers",
     "MarketConfig": "gaelp_env.config",
     "World": "gaelp_env.world",
     "load_config": "gaelp_env.config_load",
 }
 
-__all__ = ["AdMarketEnv", "DiscreteBids", "MarketConfig", "World", "__version__", "load_config"]
+__all__ = [
+    "AdMarketEnv",
+    "AdMarketVectorEnv",
+    "DiscreteBids",
+    "MarketConfig",
+    "World",
+    "__version__",
+    "load_config",
+]
 
 _cache.settle()
 register_envs()

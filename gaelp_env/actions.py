@@ -37,11 +37,45 @@ def bids_cpm(action: Any, config: MarketConfig, audiences: int = 1) -> NDArray[n
     if audiences > 1:
         a = a.reshape(len(CHANNELS), audiences)
         reference, log_multiple = reference[:, None], log_multiple[:, None]
+    return _meant(a, reference, log_multiple)
+
+
+def all_bids_cpm(
+    actions: Any, levels: NDArray[np.float64], audiences: int, going: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The bids that the actions for many markets mean: row by row what `bids_cpm` says.
+
+    Args:
+      actions: `[N, 5]`, or `[N, 5 * audiences]`.
+      levels: `[N, 2, 5]`, by market and channel the reference and ln(max / reference).
+      audiences: bids a channel.
+      going: `[N]`; other rows are not looked at, and bid nothing.
+    Returns: `[N, 5]` CPM, or `[N, 5, audiences]`.
+    Raises: ValueError if these are no numbers, the shape is wrong or a value of a going row is not finite.
+    """
+    a = _numbers(actions, audiences, (len(going),))
+    a[~going] = -1.0
+    if not np.isfinite(a).all():
+        place, entry = np.argwhere(~np.isfinite(a))[0].tolist()
+        raise ValueError(
+            f"Actions must be finite, and that of market {place} for {CHANNELS[entry // audiences]} is "
+            f"{a[place, entry]}; give a number from -1 (no bid) to 1 (the highest bid)."
+        )
+    reference, log_multiple = levels[:, 0], levels[:, 1]
+    if audiences > 1:
+        a = a.reshape(len(a), len(CHANNELS), audiences)
+        reference, log_multiple = reference[:, :, None], log_multiple[:, :, None]
+    return _meant(a, reference, log_multiple)
+
+
+def _meant(
+    a: NDArray[np.float64], reference: NDArray[np.float64], log_multiple: NDArray[np.float64]
+) -> NDArray[np.float64]:
     return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
 
 
-def _numbers(action: Any, audiences: int) -> NDArray[np.float64]:
-    shape = (len(CHANNELS) * audiences,)
+def _numbers(action: Any, audiences: int, markets: tuple[int, ...] = ()) -> NDArray[np.float64]:
+    shape = (*markets, len(CHANNELS) * audiences)
     each = "one number" if audiences == 1 else f"{audiences} numbers (one an audience)"
     wanted = f"An action has {each} for each of {', '.join(CHANNELS)}: shape {shape}, and this"
     try:

@@ -13,18 +13,18 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from gaelp_env.actions import bids_cpm
-from gaelp_env.config import CHANNELS, MarketConfig
+from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
-from gaelp_env.ledger import LEDGER, MICRO, A, K
+from gaelp_env.ledger import A, K
 from gaelp_env.observation import OBSERVE, names, observe_market, space
 from gaelp_env.render import Picture, as_picture, as_text
 from gaelp_env.reward import REWARDS
+from gaelp_env.told import tell
 from gaelp_env.world import World
 from gaelp_env.world_upgrade import FIRST
 from gaelp_env.world_words import one_of
 
 RENDER_MODES = ("ansi", "rgb_array")
-_AT = {name: LEDGER.fields[name][1] // 8 for name in LEDGER.names or ()} if LEDGER.fields else {}
 
 Observation = NDArray[np.float32]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -101,7 +101,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         Warns: UserWarning, once, if a world that the first model made is played under an id of v1.
         Raises: StoreError, ConfigError, ValueError, as World.reset.
         """
-        resume = _resume(options)
+        resume = resume_asked(options)
         super().reset(seed=seed)
         self._over = True
         self.world.reset(seed, resume=resume)
@@ -131,7 +131,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         market = self.world.playing()
         bids = bids_cpm(action, market.config, A if self._arguments["per_audience"] else 1)
         tick = self.world.step(bids)
-        told = self._told(tick.ledger, bids)
+        told = tell(tick.ledger, bids, self.world.episodes_finished + 1, market.budget_left)
         reward, truncated = self._reward(tick.ledger, market.config.goals), self.world.over
         observation = self._observed()
         if self.render_mode is not None:
@@ -173,39 +173,6 @@ class AdMarketEnv(gym.Env[Any, Any]):
         market = self.world.playing()
         return observe_market(market.record, market.config, self._observe)
 
-    def _told(self, ledger: Any, bids: NDArray[np.float64]) -> dict[str, Any]:
-        market = self.world.playing()
-        figures: list[int] = np.frombuffer(ledger.tobytes(), np.int64).tolist()
-
-        def total(name: str) -> int:
-            return sum(figures[_AT[name] : _AT[name] + K])
-
-        told: dict[str, Any] = {
-            "tick": figures[_AT["tick"]],
-            "episode_number": self.world.episodes_finished + 1,
-            "spend": total("spend_micro") / MICRO,
-            "budget_left": market.budget_left,
-            "stopped": figures[_AT["stopped"]],
-            "opportunities": total("opportunities"),
-            "wins": total("wins"),
-            "views": total("views"),
-            "clicks": total("clicks"),
-            "capped": total("capped"),
-            "rival_views": total("rival_views"),
-            "visits": figures[_AT["visits"]],
-            "conversions": figures[_AT["conversions"]],
-            "margin": figures[_AT["margin_micro"]] / MICRO,
-            "attributed": figures[_AT["attributed"]],
-            "attributed_margin": figures[_AT["attributed_micro"]] / MICRO,
-            "episode_spend": figures[_AT["episode_spend_micro"]] / MICRO,
-            "episode_attributed": figures[_AT["episode_attributed"]],
-            "accrued": figures[_AT["accrued_micro"]] / MICRO,
-        }
-        told["profit"] = told["margin"] - told["spend"]
-        for channel, bid in zip(CHANNELS, bids.reshape(K, -1).max(axis=1).tolist(), strict=True):
-            told[f"bid_{channel}"] = bid
-        return told
-
     def __getstate__(self) -> dict[str, Any]:
         """Only the constructor's arguments travel: a copy reads its world for itself."""
         return {"arguments": self._arguments, "spec": self.spec}
@@ -215,7 +182,8 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.spec = state["spec"]
 
 
-def _resume(options: Mapping[str, Any] | None) -> bool:
+def resume_asked(options: Mapping[str, Any] | None) -> bool:
+    """Whether the options of a reset ask to play on. Raises ValueError for other options."""
     for name in options or {}:
         one_of("A key of reset's options", name, ("continue",))
     resume = (options or {}).get("continue", False)

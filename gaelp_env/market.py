@@ -96,6 +96,11 @@ class Market:
         """The market record, live: read it, do not keep it."""
         return self._records[0]
 
+    def live_in(self, records: NDArray[Any]) -> None:
+        """Moves the market record into `[1]` of RECORD of the caller's, e.g. a row of a block of many."""
+        records[:] = self._records
+        self._records = records
+
     @property
     def hour(self) -> float:
         """Hours on the simulated clock."""

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.constants import levels_of, price_log_levels, season_of
-from gaelp_env.ledger import MICRO, SCORE_UNIT, TRAIL
+from gaelp_env.constants import levels_of, season_of
+from gaelp_env.ledger import MICRO, SCORE_UNIT, K
 from gaelp_env.population import STAGES
 
 OBSERVE = ("advertiser", "full")
@@ -57,13 +58,43 @@ def space(observe: str = "advertiser") -> Box:
     return Box(-1.0, 1.0, (len(names(observe)),), np.float32)
 
 
-def _squash(x: Any) -> Any:
-    """Maps [0, inf) to [0, 1): x / (1 + x)."""
-    return x / (1.0 + x)
+_LENS = np.dtype(
+    [
+        ("start_h", "<f8"),  # hour of the week at tick 0
+        ("tick_h", "<f8"),
+        ("episode_ticks", "<f8"),
+        ("budget", "<f8"),  # of an episode, currency
+        ("per_day", "<f8"),  # below 0: there is none
+        ("lifetime", "<f8"),  # below 0: there is none
+        ("traffic", "<f8", (168,)),  # levels: logs over the season's range
+        ("price", "<f8", (24,)),
+        ("click", "<f8", (24,)),
+        ("log_price", "<f8", (24,)),
+        ("moves", "<f8", (K,)),
+        ("reference", "<f8", (K,)),  # CPM
+        ("log_multiple", "<f8", (K,)),
+    ]
+)
+"""What an observation needs of a configuration."""
 
 
-def _shares(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(bottom > 0.0, top / np.maximum(bottom, 1e-12), 0.0)
+@lru_cache(maxsize=64)
+def lens_of(config: MarketConfig) -> NDArray[Any]:
+    """Through what a market of this configuration is seen, `[1]`, opaque (never change it)."""
+    season, levels = season_of(config), levels_of(config)
+    lens = np.zeros(1, _LENS)
+    lens["start_h"], lens["tick_h"] = season.start_h, config.clock.tick_h
+    lens["episode_ticks"] = config.clock.episode_ticks
+    budget = config.budget
+    lens["budget"] = max(budget.per_episode, 1e-9)
+    lens["per_day"] = -1.0 if budget.per_day is None else budget.per_day
+    lens["lifetime"] = -1.0 if budget.lifetime is None else budget.lifetime
+    lens["traffic"] = [math.log(max(weight, 0.05)) / 3.0 for weight in season.traffic]
+    lens["price"] = [math.log(level) for level in season.price]
+    lens["click"] = [math.log(weight) for weight in season.click]
+    lens["log_price"], lens["moves"] = season.log_price, levels.moves
+    lens["reference"], lens["log_multiple"] = levels.reference, levels.log_multiple
+    return lens
 
 
 def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser") -> NDArray[np.float32]:
@@ -85,90 +116,136 @@ def observe_market(record: Any, config: MarketConfig, observe: str = "advertiser
       observe: "advertiser" or "full".
     Returns: a fresh float32 array.
     """
-    _check(observe)
-    season, clock = season_of(config), config.clock
-    hour = season.start_h + clock.tick_h * int(record["tick"])
-    week = season.hour_of_week(hour - season.start_h)
-    progress = min(1.0, int(record["episode_tick"]) / clock.episode_ticks)
+    seen: NDArray[np.float32] = observe_markets(np.asarray(record).reshape(1), lens_of(config), observe)[0]
+    return seen
+
+
+def observe_markets(
+    records: NDArray[Any], lenses: NDArray[Any], observe: str = "advertiser"
+) -> NDArray[np.float32]:
+    """The observations of many markets: row by row what `observe_market` says.
+
+    Args:
+      records: `[N]` of RECORD.
+      lenses: `[N]`, the `lens_of` each market's configuration.
+      observe: "advertiser" or "full".
+    Returns: `[N, entries]`, a fresh float32 array.
+    """
+    seen = np.empty((len(records), len(names(observe))), np.float32)
+    _look(records, lenses, observe == "full", seen)
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def _look(records, lenses, full, seen):  # type: ignore[no-untyped-def]
+    for n in range(len(records)):
+        at = _see_time_and_budget(records[n], lenses[n], seen[n])
+        at = _see_channels(records[n], lenses[n], seen[n], at)
+        at = _see_audience(records[n], seen[n], at)
+        if full:
+            _see_hidden(records[n], seen[n], at)
+        for i in range(len(seen[n])):
+            seen[n, i] = min(max(seen[n, i], np.float32(-1.0)), np.float32(1.0))
+
+
+@njit(inline="always")
+def _squash(x):  # type: ignore[no-untyped-def]
+    """Maps [0, inf) to [0, 1): x / (1 + x)."""
+    return x / (1.0 + x)
+
+
+@njit(inline="always")
+def _share(top, bottom):  # type: ignore[no-untyped-def]
+    return top / max(bottom, 1e-12) if bottom > 0.0 else 0.0
+
+
+@njit(inline="always")
+def _hour_of_week(lens, tick):  # type: ignore[no-untyped-def]
+    """As Season.hour_of_week, of the beginning of a tick."""
+    return int(math.floor(lens.start_h + lens.tick_h * tick + 1e-9)) % 168
+
+
+@njit
+def _see_time_and_budget(record, lens, row):  # type: ignore[no-untyped-def]
+    hour = lens.start_h + lens.tick_h * record.tick
+    week = _hour_of_week(lens, record.tick)
     day, turn = 2.0 * math.pi * (hour % 24.0) / 24.0, 2.0 * math.pi * (hour % 168.0) / 168.0
-    entries = [
-        math.sin(day), math.cos(day), math.sin(turn), math.cos(turn), progress,
-        math.log(max(season.traffic[week], 0.05)) / 3.0, math.log(season.price[week % 24]),
-        math.log(season.click[week % 24]),
-    ]  # fmt: skip
-    spent_last = int(record["last"]["spend_micro"].sum()) / MICRO / max(config.budget.per_episode, 1e-9)
-    entries += [*_budgets(record, config, progress), 10.0 * spent_last]
-    parts = [np.array(entries), _channels(record, config).ravel(), _audience(record)]
-    if observe == "full":
-        parts.append(_hidden(record))
-    entries_32: NDArray[np.float32] = np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
-    return entries_32
+    progress = min(1.0, record.episode_tick / lens.episode_ticks)
+    spent_last = 0
+    for k in range(K):
+        spent_last += record.last.spend_micro[k]
+    left, ahead = _budgets(record, lens, progress)
+    row[0], row[1], row[2], row[3] = math.sin(day), math.cos(day), math.sin(turn), math.cos(turn)
+    row[4], row[5] = progress, lens.traffic[week]
+    row[6], row[7] = lens.price[week % 24], lens.click[week % 24]
+    row[8], row[9], row[10] = left, ahead, 10.0 * (spent_last / MICRO / lens.budget)
+    return 11
 
 
-def _budgets(record: Any, config: MarketConfig, progress: float) -> tuple[float, float]:
+@njit(inline="always")
+def _spent_share(spent_micro, budget):  # type: ignore[no-untyped-def]
+    """The share of a budget that is spent; a budget of nothing is."""
+    return spent_micro / MICRO / budget if budget > 0.0 else 1.0
+
+
+@njit(inline="always")
+def _budgets(record, lens, progress):  # type: ignore[no-untyped-def]
     """What is left of the tightest budget, and how far the one most ahead is before its time, as shares.
 
     Args:
       progress: share of the episode gone.
     """
-    budget, season = config.budget, season_of(config)
-    spent = int(record["spent_micro"]) / MICRO / max(budget.per_episode, 1e-9)
+    spent = record.spent_micro / MICRO / lens.budget
     left, ahead = 1.0 - spent, spent - progress
-    if budget.per_day is not None:
-        spent = _spent_share(record["day_spent_micro"], budget.per_day)
-        now_h = config.clock.tick_h * int(record["tick"])
-        ends_h = 24.0 * (season.day(now_h) + 1) - season.start_h % 24.0
+    if lens.per_day >= 0.0:
+        spent = _spent_share(record.day_spent_micro, lens.per_day)
+        now_h, into_h = lens.tick_h * record.tick, lens.start_h % 24.0
+        ends_h = 24.0 * (math.floor((into_h + now_h + 1e-9) / 24.0) + 1.0) - into_h
         begins_h = max(0.0, ends_h - 24.0)  # the first day begins with the world
         left, ahead = min(left, 1.0 - spent), max(ahead, spent - (now_h - begins_h) / (ends_h - begins_h))
-    if budget.lifetime is not None:
-        left = min(left, 1.0 - _spent_share(record["spend_micro"], budget.lifetime))
+    if lens.lifetime >= 0.0:
+        left = min(left, 1.0 - _spent_share(record.spend_micro, lens.lifetime))
     return left, ahead
 
 
-def _spent_share(spent_micro: Any, budget: float) -> float:
-    """The share of a budget that is spent; a budget of nothing is."""
-    return int(spent_micro) / MICRO / budget if budget > 0.0 else 1.0
+@njit
+def _see_channels(record, lens, row, at):  # type: ignore[no-untyped-def]
+    hour = _hour_of_week(lens, record.tick) % 24
+    active = max(1.0, float(record.active))
+    for k in range(K):
+        opportunities, wins = record.trail[0, k], record.trail[1, k]  # in the order of TRAIL
+        views, clicks, spend = record.trail[2, k], record.trail[3, k], record.trail[4, k]
+        bid, reference, log_multiple = record.bid_cpm[k] * record.pace, lens.reference[k], lens.log_multiple[k]
+        guidance = lens.moves[k] * (lens.log_price[hour] + record.pressure[k] + record.rival_level[k])
+        row[at] = guidance / log_multiple
+        row[at + 1] = math.log(max(bid, 1e-12) / reference) / log_multiple if bid > 0.0 else -1.0
+        row[at + 2] = _share(float(record.last.wins[k]), float(record.last.opportunities[k]))
+        row[at + 3] = _share(wins, opportunities)
+        row[at + 4] = _squash(_share(spend / 1000.0, wins) / reference)
+        row[at + 5] = _squash(views / active * 5.0)
+        row[at + 6] = _squash(_share(clicks, views) * 50.0)
+        at += 7
+    return at
 
 
-def _channels(record: Any, config: MarketConfig) -> NDArray[np.float64]:
-    """`[5, 7]` entries by channel."""
-    trail = dict(zip(TRAIL, record["trail"], strict=True))
-    levels = levels_of(config)
-    reference, log_multiple = levels.reference, levels.log_multiple
-    bid = record["bid_cpm"] * float(record["pace"])
-    last = record["last"]
-    bid_level = np.where(bid > 0.0, np.log(np.maximum(bid, 1e-12) / reference) / log_multiple, -1.0)
-    paid = _shares(trail["spend_micro"] / 1000.0, trail["wins"])
-    return np.column_stack(
-        [
-            price_log_levels(record, config) / log_multiple,
-            bid_level,
-            _shares(last["wins"].astype(np.float64), last["opportunities"].astype(np.float64)),
-            _shares(trail["wins"], trail["opportunities"]),
-            _squash(paid / reference),
-            _squash(trail["views"] / max(1.0, float(record["active"])) * 5.0),
-            _squash(_shares(trail["clicks"], trail["views"]) * 50.0),
-        ]
-    )
+@njit
+def _see_audience(record, row, at):  # type: ignore[no-untyped-def]
+    active, reached = max(1.0, float(record.active)), float(record.reached)
+    views, spend, orders = 0.0, 0.0, record.trail_attributed
+    for k in range(K):
+        views += record.trail[2, k]
+        spend += record.trail[4, k]
+    row[at], row[at + 1] = reached / active, _squash(10.0 * record.clicked / active)
+    row[at + 2], row[at + 3] = _squash(100.0 * record.bought / active), _squash(views / max(1.0, reached))
+    row[at + 4], row[at + 5] = _squash(orders / 10.0), _squash(spend / MICRO / max(1.0, orders) / 20.0)
+    return at + 6
 
 
-def _audience(record: Any) -> NDArray[np.float64]:
-    active = max(1.0, float(record["active"]))
-    reached = float(record["reached"])
-    spend, value = record["trail"][TRAIL.index("spend_micro")].sum(), float(record["trail_attributed"])
-    return np.array(
-        [
-            reached / active,
-            _squash(10.0 * float(record["clicked"]) / active),
-            _squash(100.0 * float(record["bought"]) / active),
-            _squash(float(record["trail"][TRAIL.index("views")].sum()) / max(1.0, reached)),
-            _squash(value / 10.0),
-            _squash(float(spend) / MICRO / max(1.0, value) / 20.0),
-        ]
-    )
-
-
-def _hidden(record: Any) -> NDArray[np.float64]:
-    active = max(1.0, float(record["active"]))
-    sums = [record["awareness_sum"], record["fatigue_sum"], record["intent_sum"]]
-    return np.array([*(float(s) / SCORE_UNIT / active for s in sums), *(record["stage_count"] / active)])
+@njit
+def _see_hidden(record, row, at):  # type: ignore[no-untyped-def]
+    active = max(1.0, float(record.active))
+    row[at] = record.awareness_sum / SCORE_UNIT / active
+    row[at + 1] = record.fatigue_sum / SCORE_UNIT / active
+    row[at + 2] = record.intent_sum / SCORE_UNIT / active
+    for stage in range(len(record.stage_count)):
+        row[at + 3 + stage] = record.stage_count[stage] / active

@@ -9,6 +9,7 @@ import gymnasium
 from gaelp_env.special_cases import CASES
 
 ENTRY_POINT = "gaelp_env.env:AdMarketEnv"
+VECTOR_ENTRY_POINT = "gaelp_env.vector:AdMarketVectorEnv"
 
 IDS: dict[str, dict[str, Any]] = {
     "AdMarket-v1": {},
@@ -27,4 +28,9 @@ def register_envs() -> None:
     """Registers every id once; safe to call again."""
     for name, arguments in IDS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(id=name, entry_point=ENTRY_POINT, kwargs=dict(arguments))
+            gymnasium.register(
+                id=name,
+                entry_point=ENTRY_POINT,
+                vector_entry_point=VECTOR_ENTRY_POINT,
+                kwargs=dict(arguments),
+            )

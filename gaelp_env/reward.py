@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gaelp_env.config import Goals
 from gaelp_env.ledger import MICRO
@@ -108,3 +111,24 @@ REWARDS: dict[str, Callable[[Any, Goals], float]] = {
     "roas_score": roas_score,
 }
 """The rewards by name."""
+
+_LESS_SPEND = {
+    "profit": "margin_micro",
+    "accrued_profit": "accrued_micro",
+    "attributed_profit": "attributed_micro",
+}
+"""Rewards that are a figure of the ledger less spend."""
+
+
+def rewards_of(name: str, ledgers: NDArray[Any], goals: Sequence[Goals]) -> NDArray[np.float64]:
+    """The rewards of many markets: row by row what REWARDS[name] says, `[N]`.
+
+    Args:
+      ledgers: `[N]` of LEDGER.
+      goals: of each market.
+    """
+    if name in _LESS_SPEND:
+        micro = ledgers[_LESS_SPEND[name]] - ledgers["spend_micro"].sum(axis=1)
+        return np.asarray(micro / MICRO, np.float64)
+    reward = REWARDS[name]
+    return np.array([reward(ledger, goal) for ledger, goal in zip(ledgers, goals, strict=True)], np.float64)

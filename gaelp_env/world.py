@@ -13,8 +13,6 @@ import secrets
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from gaelp_env import world_people
 from gaelp_env.chance import key_of
 from gaelp_env.config import MarketConfig
@@ -24,7 +22,7 @@ from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
 from gaelp_env.world_upgrade import in_format_of, present
-from gaelp_env.world_words import Terms, config_of, one_of
+from gaelp_env.world_words import Terms, checked_seed, config_of, one_of
 from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
 
 
@@ -151,16 +149,11 @@ class World(Play):
         Raises: StoreError if the world cannot be read or committed, ConfigError if the configuration
           given is not the world's, ValueError for a seed that cannot be.
         """
-        if seed is not None and (
-            isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0
-        ):
-            raise ValueError(f"A seed is a whole number from 0 on, and not {seed!r}.")
-        if resume and seed is not None:
-            raise ValueError("A seed goes back, and 'continue' goes on; give one of the two.")
+        seed = checked_seed(seed, resume)
         if self.mode == "read":
-            self._reset_reading(None if seed is None else int(seed), resume)
+            self._reset_reading(seed, resume)
         else:
-            self._reset_writing(None if seed is None else int(seed))
+            self._reset_writing(seed)
         self._begin("")
 
     def _reset_writing(self, seed: int | None) -> None:

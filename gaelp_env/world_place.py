@@ -15,6 +15,7 @@ from storage.base import (
     Batch,
     Birth,
     Lease,
+    LeaseLost,
     Snapshot,
     Store,
     StoreError,
@@ -162,13 +163,34 @@ class Place:
             self._opened().heartbeat(self.lease)
             self._beat = now
 
+    @property
+    def home(self) -> object:
+        """What lies behind the store: worlds of one home can be committed together. Needs `open`."""
+        return self._opened().home
+
     def commit(self, batches: Sequence[Batch]) -> None:
         """Makes batches part of the world, all or none. Needs the lease."""
+        commit_together([(self, batches)])
+
+    def pairs(self, batches: Sequence[Batch]) -> list[tuple[Lease, Batch]]:
+        """Batches under the lease, as a store takes them. Raises StoreError without a lease."""
         if self.lease is None:
             raise StoreError(f"World {self.name!r} is not held; step() takes the lease, then it can commit.")
-        lease = self.lease
-        self._opened().commit([(lease, batch) for batch in batches])
+        return [(self.lease, batch) for batch in batches]
+
+    def accepted(self) -> None:
+        """Notes that the store has just heard of the holder."""
         self._beat = time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether somebody else has taken the lease over, asked of the store itself."""
+        if self.lease is None:
+            return False
+        try:
+            self._opened().heartbeat(self.lease)
+        except LeaseLost:
+            return True
+        return False
 
     def prune(self, before: np.datetime64) -> int:
         """Deletes touchpoints older than a UTC moment; returns how many went. Needs the lease."""
@@ -202,3 +224,15 @@ class Place:
         if self._store is None:
             raise StoreError(f"World {self.name!r} is not open; reset() opens it.")
         return self._store
+
+
+def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:
+    """Makes batches of several places of one `home` part of their worlds: one commit, all or none.
+
+    Raises: LeaseLost if one of the leases was taken over (`Place.is_lost` tells which), otherwise as
+      Store.commit; nothing was written then.
+    """
+    pairs = [pair for place, batches in parts for pair in place.pairs(batches)]
+    parts[0][0]._opened().commit(pairs)
+    for place, _ in parts:
+        place.accepted()

@@ -18,7 +18,7 @@ from gaelp_env.world_outbox import Outbox
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_words import Terms, totals_of
-from storage.base import Birth, LeaseLost, StoreFull, WorldExists, WorldMoved
+from storage.base import Batch, Birth, LeaseLost, StoreFull, WorldExists, WorldMoved
 
 UNBORN = -1
 """The sequence of a world that no store knows yet."""
@@ -62,6 +62,16 @@ class Play:
     def name(self) -> str:
         """The world's name; "stem/*" until the first reset has found a free sub-world."""
         return self._place.name
+
+    @property
+    def held(self) -> bool:
+        """Whether a market is in memory and the right to write is this process's."""
+        return self.market is not None and self._place.held
+
+    @property
+    def place(self) -> Place:
+        """Where the world lives."""
+        return self._place
 
     @property
     def url(self) -> str:
@@ -163,16 +173,16 @@ class Play:
                 self._place.hold(self.birth, None if self.sequence == UNBORN else self.sequence)
             self._place.say_alive()
         except WorldExists as error:
-            self._let_go()
+            self.let_go()
             raise WorldMoved(
                 f"World {self.name!r} came into being in {self.url} after it was looked for here; "
                 "reset() reads it as it is now."
             ) from error
         except (WorldMoved, LeaseLost):
-            self._let_go()
+            self.let_go()
             raise
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """The world went on without us: memory is stale, and the next reset reads again."""
         self._forget()
         self._place.close()
@@ -183,10 +193,15 @@ class Play:
         Raises: StoreError if the commit fails. The episode has ended all the same: it stays in memory,
           and goes with the next commit.
         """
+        if self.finish_episode():
+            self.commit()
+
+    def finish_episode(self) -> bool:
+        """Ends the open episode in memory, if it has at least one tick; whether a commit is due now."""
         if self._half:
             self.ready()
         if not self._ticks:
-            return
+            return False
         market = self.playing()
         market.end_episode()
         if self.mode == "write":
@@ -194,18 +209,24 @@ class Play:
         self.names.keep()
         self._mark = market.checkpoint()
         self._begin("")
-        if self.mode == "write" and self._outbox.waiting >= self.terms.commit_every:
-            self.commit()
+        return self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
 
     def _end_open(self) -> None:
-        """Ends the open episode; drops it if its last tick broke. One in which people were met and no
-        tick was played lasts one tick without bids, so that they are kept."""
+        if self.finish_open():
+            self.commit()
+
+    def finish_open(self) -> bool:
+        """Ends the open episode in memory; drops it if its last tick broke. One in which people were met
+        and no tick was played lasts one tick without bids, so that they are kept.
+
+        Returns: whether a commit is due now.
+        """
         if self._half:
             self.rollback()
-            return
+            return False
         if self._stirred and not self._ticks:
             self.step(NO_BIDS)
-        self.end_episode()
+        return self.finish_episode()
 
     def rollback(self) -> None:
         """Drops the open episode: back to the end of the last finished one, committed or not."""
@@ -226,23 +247,31 @@ class Play:
         Raises: LeaseLost if the lease was taken over: then what was not committed is gone. Other
           StoreErrors (StoreFull) leave everything in memory.
         """
+        batches = self.packed()
+        if batches:
+            try:
+                self._place.commit(batches)
+            except LeaseLost:
+                self.let_go()
+                raise
+            self.accepted()
+        return self.sequence
+
+    def packed(self) -> list[Batch]:
+        """All that waits for a commit, packed. Raises RuntimeError for a reading world."""
         if self.mode == "read":
             raise RuntimeError(f"World {self.name!r} is open for reading; it never writes.")
         if self.log.finished:
             self._pack()
-        if not self._outbox.batches:
-            return self.sequence
-        try:
-            self._place.commit(self._outbox.batches)
-        except LeaseLost:
-            self._let_go()
-            raise
+        return self._outbox.batches
+
+    def accepted(self) -> None:
+        """Notes that the store has what was packed, and deletes there what is older than `retain_days`."""
         self.sequence = self._outbox.sent()
         if self.terms.retain_days is not None:
             market = self.playing()
             kept_h = market.hour - 24.0 * self.terms.retain_days
             self._place.prune(moments(kept_h, epoch_of(market.config)))
-        return self.sequence
 
     def _pack(self) -> None:
         """Packs the world as of the end of the last finished episode; an open one is put back on top."""
@@ -268,15 +297,15 @@ class Play:
           StoreError the world is let go of all the same.
         """
         try:
-            if self.market is not None and self._place.held:
+            if self.held:
                 self._end_open()
                 self.commit()
         except StoreFull:
             raise
         except BaseException:
-            self._let_go()
+            self.let_go()
             raise
-        self._let_go()
+        self.let_go()
 
     def next_episode(self, label: str) -> None:
         """Ends the open episode as `reset()` does, and begins the next one under a name."""

@@ -57,6 +57,17 @@ def one_of(what: str, value: object, known: Iterable[str]) -> str:
     raise ValueError(f"{what} cannot be {value!r}; {hint} {', '.join(names)}.")
 
 
+def checked_seed(seed: object, resume: bool) -> int | None:
+    """The seed of a reset as a plain number. Raises ValueError for what none can be."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"A seed is a whole number from 0 on, and not {seed!r}.")
+    if resume:
+        raise ValueError("A seed goes back, and 'continue' goes on; give one of the two.")
+    return int(seed)
+
+
 def config_of(birth: Birth, given: MarketConfig | None, url: str) -> MarketConfig:
     """The configuration of a world that exists.
 

@@ -197,9 +197,17 @@ class Store(Protocol):
     Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
     Isolation: a reader sees whole commits only.
     Ownership: arrays handed in or out are never kept or changed by the other side afterwards.
+
+    Attributes:
+      url: of the store.
+      home: what lies behind it: equal for two stores exactly if one commit, of either, may bring batches
+        under the leases of both.
     """
 
     url: str
+
+    @property
+    def home(self) -> object: ...
 
     def worlds(self) -> list[WorldInfo]:
         """Lists the worlds of this store in the order of their birth."""

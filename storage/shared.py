@@ -113,6 +113,11 @@ class SharedStore:
         self._leases: WeakSet[Lease] = WeakSet()
         self._closed = False
 
+    @property
+    def home(self) -> Place:
+        """See Store."""
+        return self._place
+
     def worlds(self) -> list[WorldInfo]:
         """See Store. Raises WorldNotFound for a missing file opened with read_only."""
         return self._readable().worlds()

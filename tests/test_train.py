@@ -218,9 +218,26 @@ def test_worlds_in_processes_of_their_own(tmp_path: Path, capsys: pytest.Capture
 
 def test_processes_cannot_share_a_file(tmp_path: Path) -> None:
     run_training(options(tmp_path, steps=480))
-    with pytest.raises(ValueError, match="a file has one writing process: go on with --vec dummy"):
+    with pytest.raises(ValueError, match="a file has one writing process: go on with --vec native"):
         run_training(options(tmp_path, steps=480, vec="subproc"))
     assert counts(options(tmp_path).store) == {"demo/0": 10, "demo/1": 10}
+
+
+def test_one_call_for_all_worlds_teaches_what_one_after_the_other_does(tmp_path: Path) -> None:
+    """The same people, the same luck, the same learner: the same curve and the same worlds."""
+    found = []
+    for vec in ("native", "dummy"):
+        terms = {"vec": vec, "store": f"sqlite:///{tmp_path / vec}.db", "out": str(tmp_path / vec)}
+        result = run_training(options(tmp_path, quiet=True, **terms))
+        curve, people = result.report["training"]["curve"], result.report["population"]
+        found.append((curve, people, counts(terms["store"])))
+    assert found[0] == found[1]
+
+
+def test_sixty_four_worlds_at_once(tmp_path: Path) -> None:
+    result = run_training(options(tmp_path, worlds=64, steps=64 * 240, quiet=True))
+    assert result.manifest.steps_done == 64 * 240
+    assert counts(result.manifest.store) == {f"demo/{place}": 10 for place in range(64)}
 
 
 def test_sac_learns_too(tmp_path: Path) -> None:
@@ -234,7 +251,7 @@ class TestRefusals:
         for changes, words in (
             ({"store": "memory:"}, "memory: is private to one of them"),
             ({"store": "memory:shared", "vec": "subproc"}, "cannot share memory:"),
-            ({"vec": "threads"}, "known are dummy, subproc"),
+            ({"vec": "threads"}, "known are native, dummy, subproc"),
             ({"worlds": 0}, "worlds is at least 1, and not 0"),
             ({"algorithm": "dqn"}, "no algorithm 'dqn'; the known ones are ppo, sac"),
             ({"evaluate": True, "replicates": 1}, "at least 2 replicates"),

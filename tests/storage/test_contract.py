@@ -11,6 +11,7 @@ import pytest
 from storage import open_store
 from storage.base import (
     PUBLIC_COLUMNS,
+    LeaseLost,
     Store,
     StoreError,
     WorldExists,
@@ -190,6 +191,29 @@ def test_a_commit_that_raises_leaves_no_trace_of_any_batch(store: Store) -> None
         assert [seen(store, "one"), seen(store, "two")] == before
     store.commit([(one, good), (two, batch(1, [0], world="two"))])
     assert [store.load(world).sequence for world in ("one", "two")] == [1, 1]
+
+
+def test_worlds_of_one_home_are_committed_by_either_store(kind: Kind, store: Store) -> None:
+    second, elsewhere = open_store(kind.url), open_store("memory:")
+    assert store.home is second.home
+    assert store.home is not elsewhere.home
+    leases = [born(store, "one"), born(second, "two")]
+    batches = [batch(1, [0], world="one", touch=2), batch(1, [1], world="two", touch=1)]
+    second.commit(list(zip(leases, batches, strict=True)))
+    assert [store.load(world).sequence for world in ("one", "two")] == [1, 1]
+    changed = [("one", default_id(0)), ("two", default_id(1))]
+    stamps = [
+        row["updated_at"]
+        for world, user in changed
+        for row in store.rows(world, "persistent_users", where={"user_id": user})
+    ]
+    assert len(stamps) == 2 and len(set(stamps)) == 1
+    second.release(leases[1])
+    before = [seen(store, "one"), seen(store, "two")]
+    with pytest.raises(LeaseLost, match="two"):
+        store.commit([(leases[0], batch(2, [0], world="one")), (leases[1], batch(2, [0], world="two"))])
+    assert [seen(store, "one"), seen(store, "two")] == before
+    second.close(), elsewhere.close()
 
 
 def test_the_same_batch_again_changes_nothing(store: Store) -> None:
