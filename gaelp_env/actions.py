@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
@@ -34,10 +35,30 @@ def bids_cpm(action: Any, config: MarketConfig, audiences: int = 1) -> NDArray[n
                 "to 1 (the highest bid)."
             )
     reference, log_multiple = levels_of(config)[:2]
-    if audiences > 1:
-        a = a.reshape(len(CHANNELS), audiences)
-        reference, log_multiple = reference[:, None], log_multiple[:, None]
-    return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
+    bids = np.empty((len(CHANNELS), audiences))
+    _fill(a.reshape(bids.shape), reference, log_multiple, bids)
+    return bids if audiences > 1 else bids[:, 0].copy()
+
+
+@njit(inline="always")
+def bid_of(a, reference, log_multiple):  # type: ignore[no-untyped-def]
+    """The bid that one number of an action means: reference * (max / reference) ** a, CPM; 0 is no bid.
+
+    Args:
+      a: finite, clipped to [-1, 1]; below NO_BID_BELOW it is no bid.
+      reference: CPM, > 0.
+      log_multiple: ln(max / reference).
+    """
+    if a < NO_BID_BELOW:
+        return 0.0
+    return reference * math.exp(log_multiple * min(a, 1.0))
+
+
+@njit(cache=True)
+def _fill(a, reference, log_multiple, bids):  # type: ignore[no-untyped-def]
+    for k in range(bids.shape[0]):
+        for j in range(bids.shape[1]):
+            bids[k, j] = bid_of(a[k, j], reference[k], log_multiple[k])
 
 
 def _numbers(action: Any, audiences: int) -> NDArray[np.float64]:

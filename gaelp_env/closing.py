@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 from numba import njit
 
-from gaelp_env.config import MarketConfig
-from gaelp_env.constants import season_of
 from gaelp_env.ledger import MICRO, K
+from gaelp_env.opening import hour_of_week
 from gaelp_env.pacing import paced
 
 
@@ -54,23 +53,33 @@ def begin_budget(record: Any) -> None:
     record["pace"] = 1.0
 
 
-def close_budgets(record: Any, ledger: Any, config: MarketConfig) -> None:
+@njit(inline="always")
+def _day(p, hours):  # type: ignore[no-untyped-def]
+    """Number of the calendar day (UTC) at `hours` on the simulated clock, 0 for that of the epoch."""
+    return int(math.floor((p.start_h % 24.0 + hours + 1e-9) / 24.0))
+
+
+@njit(cache=True)
+def close_budgets(plan, records, ledgers):  # type: ignore[no-untyped-def]
     """Begins the budget of a new day, and moves the pacing multiplier; the clock has moved on already.
 
     The plan of `pacing: even` is that an episode's spend follows its traffic, tick by tick.
     """
-    budget, season, tick_h = config.budget, season_of(config), config.clock.tick_h
-    now_h = tick_h * int(record["tick"])
-    if budget.per_day is not None and season.day(now_h) != season.day(now_h - tick_h):
-        record["day_spent_micro"] = record["day_over"] = 0
-    if budget.pacing == "even" and budget.per_episode > 0.0:
-        played = int(record["episode_tick"])
-        first = int(record["tick"]) - played
-        hours = tick_h * (first + np.arange(config.clock.episode_ticks))
-        weights = np.array([season.traffic[season.hour_of_week(float(hour))] for hour in hours])
-        shares = weights / weights.sum()
-        spent = int(record["spent_micro"]) / MICRO / budget.per_episode
-        in_tick = int(ledger["spend_micro"].sum()) / MICRO / budget.per_episode
-        behind_tick = 1.0 - in_tick / max(float(shares[min(played, len(shares)) - 1]), 1e-9)
-        behind = float(shares[:played].sum()) - spent
-        record["pace"] = paced(float(record["pace"]), behind, behind_tick, budget.pacing_gain)
+    p, r, t = plan[0], records[0], ledgers[0]
+    now_h = p.tick_h * r.tick
+    if p.daily and _day(p, now_h) != _day(p, now_h - p.tick_h):
+        r.day_spent_micro = r.day_over = 0
+    if p.even:
+        first, last = r.tick - r.episode_tick, min(r.episode_tick, p.episode_ticks) - 1
+        whole = part = share = 0.0
+        for k in range(p.episode_ticks):
+            weight = p.traffic[hour_of_week(p, p.tick_h * (first + k))]
+            whole += weight
+            if k <= last:
+                part, share = part + weight, weight
+        in_tick = 0
+        for k in range(K):
+            in_tick += t.spend_micro[k]
+        behind_tick = 1.0 - in_tick / MICRO / p.per_episode / max(share / whole, 1e-9)
+        behind = part / whole - r.spent_micro / MICRO / p.per_episode
+        r.pace = paced(r.pace, behind, behind_tick, p.pacing_gain)

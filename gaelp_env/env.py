@@ -97,7 +97,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
           options: {"continue": True} plays on privately from where a reading world is.
         Raises: StoreError, ConfigError, ValueError, as World.reset.
         """
-        resume = _resume(options)
+        resume = resume_of(options)
         super().reset(seed=seed)
         self._over = True
         self.world.reset(seed, resume=resume)
@@ -196,7 +196,8 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.spec = state["spec"]
 
 
-def _resume(options: Mapping[str, Any] | None) -> bool:
+def resume_of(options: Mapping[str, Any] | None) -> bool:
+    """Whether reset's options ask to continue. Raises ValueError for options that cannot be."""
     for name in options or {}:
         one_of("A key of reset's options", name, ("continue",))
     resume = (options or {}).get("continue", False)

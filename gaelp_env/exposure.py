@@ -20,9 +20,11 @@ from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_o
 
 @njit(nogil=True)
 def choose_creative(c, m, row, j):  # type: ignore[no-untyped-def]
-    """The creative that the user is about to see."""
+    """The creative that the user is about to see: the one that was asked for, or as the rotation says."""
     if c.creatives == 1:
         return 0
+    if m.creative >= 0:
+        return m.creative
     u = 0.0
     if c.rotation == EVEN:
         _a, _b, _c, u = uniforms(m.key, row.number, m.tick, SLOTS, j)

@@ -117,6 +117,7 @@ MOMENT = np.dtype(
         ("click_weight", "<f8"),
         ("stop_h", "<f8"),  # bidding stops at this moment …
         ("stop_number", "<i8"),  # … from this user on, among equal moments
+        ("creative", "<i8"),  # that was asked for; -1: as the rotation says
     ]
 )
 """What is the same for everybody in a tick."""

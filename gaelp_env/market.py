@@ -30,6 +30,7 @@ from gaelp_env.constants import as_record, constants_of, epoch_of
 from gaelp_env.encounters import meet, settle
 from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
 from gaelp_env.opening import open_tick, pressures
+from gaelp_env.plan import plan_of
 from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
 from gaelp_env.prospect import prospect_table
 from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
@@ -117,6 +118,14 @@ class Market:
         if budget.lifetime is not None:
             left.append((round(budget.lifetime * MICRO) - int(record["spend_micro"]), "all_over"))
         return min(left)
+
+    def parts(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
+        """Record `[1]`, positions of pending orders and price tables, live, for ticks played elsewhere."""
+        return self._records, self._pending, self._prices
+
+    def take_back(self, pending: NDArray[np.int64]) -> None:
+        """After ticks that were played elsewhere: these orders are pending now."""
+        self._pending, self._prices = pending, price_tables(self.record, self.config)
 
     @property
     def workspace_bytes(self) -> int:
@@ -240,9 +249,11 @@ class Market:
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
         record["bid_cpm"] = bids
-        let_adapt(record, self.config, ledger, self._buffers.moments[0]["bid_cpm"].max(axis=1))
-        close_tick(self._records, self._buffers.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
-        close_budgets(record, ledger, self.config)
+        plan, ledgers = plan_of(self.config), self._buffers.ledgers
+        our_bids = self._buffers.moments[0]["bid_cpm"].max(axis=1)
+        let_adapt(self._constant_record, plan, self._records, ledgers, our_bids)
+        close_tick(self._records, ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
+        close_budgets(plan, self._records, ledgers)
         tick, pressure = int(record["tick"]), np.ascontiguousarray(record["pressure"])
         record["pressure"] = pressures(self.config, record["key"], tick, pressure, self._constants.tick_h)
         record["last"] = ledger

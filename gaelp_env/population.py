@@ -168,17 +168,21 @@ class Population:
     def append(self, users: NDArray[Any]) -> None:
         """Adds newborn users `[K]` of USER at the end and marks them changed."""
         need = self.size + len(users)
-        if need > len(self.hot):
-            old = self.columns()
-            self._allocate(need + need // 4)
-            for before, after in zip(old, self.columns(), strict=True):
-                after[: self.size] = before[: self.size]
+        self.make_room(need)
         place = slice(self.size, need)
         self._write(place, users)
         self.number[place] = users["number"]
         self.rate[place] = users["rate"]
         self.changed[place] = 1
         self.size = need
+
+    def make_room(self, size: int) -> None:
+        """Makes the columns long enough for `size` rows; they may be other arrays afterwards."""
+        if size > len(self.hot):
+            old = self.columns()
+            self._allocate(size + size // 4)
+            for before, after in zip(old, self.columns(), strict=True):
+                after[: self.size] = before[: self.size]
 
     def index_of(self, number: int) -> int:
         """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""

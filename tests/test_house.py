@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rivals": (*LAYOUT, "prices"),
     "observation": (*LAYOUT, "constants"),
     "constants": (*LAYOUT, *TOPICS),
+    "plan": (*LAYOUT, *TOPICS, "constants"),
     "births": (*LAYOUT, *TOPICS, "constants"),
     "prospect": (*LAYOUT, *TOPICS, "constants"),
     "rivalry": (*LAYOUT, *TOPICS, "constants"),
