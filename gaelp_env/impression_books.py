@@ -7,15 +7,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.constants import epoch_of
+from gaelp_env.config import MarketConfig
+from gaelp_env.constants import epoch_of, season_of
 from gaelp_env.impression_desk import ADDRESSES, BEGUN, CANDIDATE, CLOSED, OPEN
-from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, TOUCH, VISIT
+from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, TOUCH, VISIT
 from gaelp_env.market import Market
 from gaelp_env.plan import plan_of
-from gaelp_env.population import moments
+from gaelp_env.population import COLD, HOT, moments
 from gaelp_env.world import World
 
-LEAST_ROOM = 64
+LEAST_ROOM, LINE = 64, 64
+ONES = {"record": RECORD, "moment": MOMENT, "ledger": LEDGER}
+COLUMNS = {"hot": HOT, "cold": COLD, "number": np.uint32, "rate": np.float32, "changed": np.uint8}
+ROOMS: dict[str, Any] = {
+    "candidates": CANDIDATE, "pending": np.int64, "touches": TOUCH, "touch_h": np.float64,
+    "touch_click": np.float64, "visits": VISIT, "orders": CONVERSION, "order_h": (np.float64, 2),
+}  # fmt: skip
+
+
+class Halls:
+    """Columns and rooms of many worlds, one array of each kind for all of them.
+
+    A step visits every world, and the fewer pages of memory they lie on, the sooner they are found.
+
+    Attributes:
+      room: what each world has room for; users, candidates of a tick and so on beyond that get arrays of
+        their own.
+    """
+
+    def __init__(self, config: MarketConfig, worlds: int) -> None:
+        people, season = config.people, season_of(config)
+        a_day = people.users * (people.media_per_day + people.visits_per_day)
+        a_tick = a_day * config.clock.tick_h / 24.0 * float(season.traffic.max())
+        self.room = LEAST_ROOM + int(1.2 * a_tick + 6.0 * a_tick**0.5)
+        capacity = 64 + people.users * 5 // 4
+        wanted = {name: ((worlds, 1), dtype) for name, dtype in ONES.items()}
+        wanted |= {name: ((worlds, self.room), dtype) for name, dtype in ROOMS.items()}
+        wanted |= {name: ((worlds, capacity), dtype) for name, dtype in COLUMNS.items()}
+        self._arrays = _carved(wanted)
+
+    def of(self, e: int) -> dict[str, NDArray[Any]]:
+        """The arrays of world e by name."""
+        return {name: array[e] for name, array in self._arrays.items()}
+
+
+def _carved(wanted: dict[str, tuple[tuple[int, int], Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays of zeros by shape and dtype, side by side in one block of memory."""
+    sizes = {}
+    for name, (shape, given) in wanted.items():
+        dtype = np.dtype(given)
+        sizes[name] = -(-shape[0] * shape[1] * dtype.itemsize // LINE) * LINE
+    block, at = np.zeros(sum(sizes.values()) + LINE, np.uint8), 0
+    at = -block.ctypes.data % LINE
+    arrays = {}
+    for name, (shape, given) in wanted.items():
+        arrays[name] = np.ndarray(shape, given, block.data, at)
+        at += sizes[name]
+    return arrays
+
 
 
 class Happening:
@@ -40,11 +89,14 @@ class Books:
       keep: whether events are kept: not in a world that no store will ever see.
     """
 
-    def __init__(self, world: World, desk: NDArray[Any], keep: bool) -> None:
+    def __init__(self, world: World, desk: NDArray[Any], halls: Halls, number: int, keep: bool) -> None:
         self.world, self.desk, self.keep = world, desk, keep
-        self._moment, self._ledger = np.zeros(1, MOMENT), np.zeros(1, LEDGER)
+        own = halls.of(number)
+        self._rooms = {name: own[name] for name in ROOMS}
+        self._columns = tuple(own[name] for name in COLUMNS)
+        self._record, self._moment, self._ledger = (own[name] for name in ONES)
+        self.desk["room"] = halls.room
         self._began = 0
-        self._rooms: dict[str, NDArray[Any]] = {}
 
     @property
     def lent(self) -> bool:
@@ -60,9 +112,10 @@ class Books:
             desk[name] = 0
         desk["spent_micro"], desk["gained"], desk["score"] = 0, 0, 0.0
         self._began = int(market.record["tick"])
-        self._record, pending, prices = market.parts()
+        pending, prices = market.parts(self._record)
         desk["n_pending"] = len(pending)
-        self._make_room(max(LEAST_ROOM, len(pending) + 1, int(desk["room"])))
+        market.population.move_to(self._columns)
+        self._make_room(len(pending) + 1)
         self._rooms["pending"][: len(pending)] = pending
         self._tables = prices.copy() if plan_of(market.config)["bidders"][0] else prices
         self._point(market)
@@ -80,18 +133,11 @@ class Books:
 
     def _make_room(self, room: int) -> None:
         """Arrays of at least that length, with what they hold."""
-        if self._rooms and room <= int(self.desk["room"][0]):
-            return
-        shapes: dict[str, Any] = {
-            "candidates": (CANDIDATE, ()), "pending": (np.int64, ()), "touches": (TOUCH, ()),
-            "touch_h": (np.float64, ()), "touch_click": (np.float64, ()), "visits": (VISIT, ()),
-            "orders": (CONVERSION, ()), "order_h": (np.float64, (2,)),
-        }  # fmt: skip
-        for name, (dtype, more) in shapes.items():
-            old, self._rooms[name] = self._rooms.get(name), np.zeros((room, *more), dtype)
-            if old is not None:
+        if room > int(self.desk["room"][0]):
+            for name, dtype in ROOMS.items():
+                old, self._rooms[name] = self._rooms[name], np.zeros(room, dtype)
                 self._rooms[name][: len(old)] = old
-        self.desk["room"] = room
+            self.desk["room"] = room
 
     def _point(self, market: Market) -> None:
         people = market.population

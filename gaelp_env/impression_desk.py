@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import carray, njit, types
 from numba.extending import intrinsic
 
 from gaelp_env.ledger import K
@@ -95,6 +95,12 @@ def pointer(typing_context: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(address), emit
+
+
+@njit(inline="always")
+def bare(array, dtype):  # type: ignore[no-untyped-def]
+    """The same array without a count of its owners, which would be kept at every call it is passed to."""
+    return carray(pointer(np.uint64(array.ctypes.data)), array.shape, dtype)
 
 
 @njit(inline="always")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.constants import constant_record_of
-from gaelp_env.impression_books import Books
+from gaelp_env.impression_books import Books, Halls
 from gaelp_env.impression_desk import ANY, BEGUN, CANDIDATE, DESK, GROW, OPEN
 from gaelp_env.impression_kernel import REWARD_CODES, finish, play
 from gaelp_env.impression_view import names
@@ -75,7 +75,10 @@ class Floor:
         self._code = REWARD_CODES[reward]
         count = len(worlds)
         self.desks = np.zeros(count, DESK)
-        self.books = [Books(world, self.desks[e : e + 1], keep) for e, world in enumerate(worlds)]
+        halls = Halls(self.config, count)
+        self.books = [
+            Books(world, self.desks[e : e + 1], halls, e, keep) for e, world in enumerate(worlds)
+        ]
         self._constants, self._plan = constant_record_of(self.config), plan_of(self.config)
         self._table = prospect_table(self.config)
         threads = max(1, min(threads, count // WORLDS_A_THREAD))

@@ -23,6 +23,7 @@ from gaelp_env.impression_desk import (
     ANY,
     ASKS,
     CANDIDATE,
+    DESK,
     EMPTY,
     GROW,
     OPEN,
@@ -30,6 +31,7 @@ from gaelp_env.impression_desk import (
     OVER,
     PAUSED,
     SPEND,
+    bare,
     gain,
     pointer,
 )
@@ -60,15 +62,19 @@ REWARD_CODES = {
     "profit": 0, "accrued_profit": 1, "attributed_profit": 2, "conversions": 3, "cpa_score": 4, "roas_score": 5
 }  # fmt: skip
 HOT_BYTES, COLD_BYTES, CANDIDATE_BYTES = HOT.itemsize, COLD.itemsize, CANDIDATE.itemsize
-AHEAD = 6
+PRICES_AT = MOMENT.fields["price_median"][1] if MOMENT.fields else 0
+AHEAD = 4
 """How many worlds ahead of use the rows of a user are fetched."""
 
 
 @njit(inline="always")
 def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
     """Meets the tick's next candidate. Returns: whether it is an opportunity that we may bid for."""
-    one = carray(pointer(desk.candidates), desk.room, CANDIDATE)[desk.cursor]
+    listed = carray(pointer(desk.candidates), desk.room, CANDIDATE)
+    one = listed[desk.cursor]
     desk.cursor += 1
+    if desk.cursor + 1 < desk.count:
+        _fetch_user(desk, listed[desk.cursor + 1].place)
     i, j, now_h = one.place, one.j, one.at_h
     row = carray(pointer(desk.hot), desk.capacity, HOT)[i]
     if row.leaves_h <= now_h:
@@ -137,7 +143,8 @@ def _answer(c, p, table, bid_cpm, creative, desk, kept):  # type: ignore[no-unty
     if bids:
         bid = m.bid_cpm[channel, audience]
         desk.stood_cpm[channel] = max(desk.stood_cpm[channel], bid)
-        rank_bid(c, p, m, prices, channel, audience)
+        if desk.winnable < c.winnable[channel]:
+            rank_bid(c, p, m, prices, channel, audience)
         left = desk.left_micro - desk.spent_micro
         tight = _most(c, bid, channel) > left
         if tight:
@@ -176,6 +183,11 @@ def _answer(c, p, table, bid_cpm, creative, desk, kept):  # type: ignore[no-unty
 
 
 @njit(inline="always")
+def _bare_kept(kept):  # type: ignore[no-untyped-def]
+    return bare(kept[0], HOT), bare(kept[1], COLD), bare(kept[2], LEDGER), bare(kept[3], RECORD)
+
+
+@njit(inline="always")
 def _reward(code, p, r, desk):  # type: ignore[no-untyped-def]
     """The reward for all that came since the last one; the sums begin anew."""
     g, spent = desk.gained, desk.gained[SPEND]
@@ -197,15 +209,39 @@ def _reward(code, p, r, desk):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _fetch(desk):  # type: ignore[no-untyped-def]
-    """Fetches what the next step of a world will read first."""
-    place, cursor = np.uint64(desk.place), np.uint64(desk.cursor)
-    row, rest = desk.hot + place * np.uint64(HOT_BYTES), desk.cold + place * np.uint64(COLD_BYTES)
+def _fetch_user(desk, place):  # type: ignore[no-untyped-def]
+    """Fetches both halves of a user's record."""
+    row = desk.hot + np.uint64(place) * np.uint64(HOT_BYTES)
+    rest = desk.cold + np.uint64(place) * np.uint64(COLD_BYTES)
     prefetch(row)
     prefetch(row + np.uint64(64))
     prefetch(rest)
     prefetch(rest + np.uint64(64))
-    prefetch(desk.candidates + cursor * np.uint64(CANDIDATE_BYTES))
+
+
+@njit(inline="always")
+def _fetch_list(desk):  # type: ignore[no-untyped-def]
+    """Fetches the next candidates of a world, and where it keeps its sums."""
+    at = desk.candidates + np.uint64(desk.cursor) * np.uint64(CANDIDATE_BYTES)
+    prefetch(at)
+    prefetch(at + np.uint64(64))
+    prefetch(at + np.uint64(128))
+    for line in range(1, 4):
+        prefetch(desk.record + np.uint64(64 * line))
+    for line in range(4):
+        prefetch(desk.ledger + np.uint64(64 * line))
+    prefetch(desk.moment)
+    prefetch(desk.moment + np.uint64(PRICES_AT))
+
+
+@njit(inline="always")
+def _fetch(desk):  # type: ignore[no-untyped-def]
+    """Fetches the users whom the next step of a world meets: the one who waits, and the next two."""
+    if desk.asks:
+        _fetch_user(desk, desk.place)
+    listed = carray(pointer(desk.candidates), desk.room, CANDIDATE)
+    for k in range(desk.cursor, min(desk.cursor + 2, desk.count)):
+        _fetch_user(desk, listed[k].place)
 
 
 @njit(cache=True, nogil=True)
@@ -227,9 +263,12 @@ def play(  # type: ignore[no-untyped-def]
       rewards, overs: `[N]`, written if a step is made.
     Returns: how many worlds need more room; called again with `pick` GROW, those alone go on.
     """
+    table, desks, kept = bare(table, np.float64), bare(desks, DESK), _bare_kept(kept)
     c, p = constants[0], plan[0]
     growing = 0
     for e in range(first, last):
+        if e + 2 * AHEAD < last:
+            _fetch_list(desks[e + 2 * AHEAD])
         if e + AHEAD < last:
             _fetch(desks[e + AHEAD])
         desk = desks[e]
@@ -280,6 +319,7 @@ def play(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def finish(constants, plan, table, desks, e, kept):  # type: ignore[no-untyped-def]
     """Lets the open tick of world `e` pass without bids, up to its close."""
+    table, desks, kept = bare(table, np.float64), bare(desks, DESK), _bare_kept(kept)
     desk = desks[e]
     desk.over = 1
     if desk.asks:

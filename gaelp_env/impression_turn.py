@@ -22,6 +22,7 @@ from gaelp_env.impression_desk import (
     MARGIN,
     OPEN,
     ORDERS,
+    bare,
     gain,
     pointer,
 )
@@ -116,7 +117,8 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
       blank: one LEDGER of zeros.
     Returns: whether it is open; if not, an array is too short, and called again it goes on from there.
     """
-    index, luck, counts, raw, starts = work
+    index, luck, counts = bare(work[0], np.int64), bare(work[1], np.float64), bare(work[2], np.int64)
+    raw, starts = bare(work[3], CANDIDATE), bare(work[4], np.int64)
     c, p = constants[0], plan[0]
     r, m = carray(pointer(desk.record), 1, RECORD)[0], carray(pointer(desk.moment), 1, MOMENT)[0]
     ledgers = carray(pointer(desk.ledger), 1, LEDGER)

@@ -119,9 +119,11 @@ class Market:
             left.append((round(budget.lifetime * MICRO) - int(record["spend_micro"]), "all_over"))
         return min(left)
 
-    def parts(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
-        """Record `[1]`, positions of pending orders and price tables, live, for ticks played elsewhere."""
-        return self._records, self._pending, self._prices
+    def parts(self, home: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For ticks played elsewhere: positions of pending orders and price tables, live; the record moves to
+        `home`, `[1]` of RECORD, for good."""
+        home[:], self._records = self._records, home
+        return self._pending, self._prices
 
     def take_back(self, pending: NDArray[np.int64]) -> None:
         """After ticks that were played elsewhere: these orders are pending now."""

@@ -151,6 +151,13 @@ class Population:
             column[:size] = rows
         self.size = size
 
+    def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
+        """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
+        if len(columns[0]) >= self.size and columns[0] is not self.hot:
+            for rows, column in zip(columns, self.columns(), strict=True):
+                rows[: self.size] = column[: self.size]
+            self.hot, self.cold, self.number, self.rate, self.changed = columns
+
     def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
         return _octets(self.hot), _octets(self.cold), _octets(self.changed)
