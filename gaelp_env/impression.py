@@ -34,7 +34,8 @@ class AdMarketImpressionEnv(gym.Env[Any, Any]):
     orders falling due at the tick's end, whole ticks without anybody) is part of it.
 
     Action: `[1]` in [-1, 1], the bid: reference * (max / reference) ** a of the opportunity's channel, none
-    below -0.9. Where a market has several creatives it is `[2]`: creative number floor((a + 1) / 2 * how many).
+    below -0.9. Where a market has several creatives it is `[2]`, and the second number chooses creative
+    floor((a + 1) / 2 * how many).
     Observation: float32 in [-1, 1], named by `observation_names`; see gaelp_env.impression_view.
     The last observation of an episode shows no opportunity (all `channel_` entries are 0), nor does the first
     one of an episode without any: its one step ignores the action and is truncated.
@@ -136,7 +137,7 @@ class AdMarketImpressionEnv(gym.Env[Any, Any]):
         Raises: ResetNeeded before reset and after the last opportunity; ValueError for an action that cannot
           be, with nothing changed; StoreError if somebody else writes or the commit at the end fails.
         """
-        if self._over or self._floor is None:
+        if self._over or self._floor is None or self.world.market is None:
             why = "has not begun" if self.world.market is None else "is over"
             raise ResetNeeded(f"The episode of world {self.world.name!r} {why}; call reset() before step().")
         actions = checked(action, shape_of(self._creatives))[None]

@@ -41,7 +41,7 @@ class Halls:
         a_tick = a_day * config.clock.tick_h / 24.0 * float(season.traffic.max())
         self.room = LEAST_ROOM + int(1.2 * a_tick + 6.0 * a_tick**0.5)
         capacity = 64 + people.users * 5 // 4
-        wanted = {name: ((worlds, 1), dtype) for name, dtype in ONES.items()}
+        wanted: dict[str, Any] = {name: ((worlds, 1), dtype) for name, dtype in ONES.items()}
         wanted |= {name: ((worlds, self.room), dtype) for name, dtype in ROOMS.items()}
         wanted |= {name: ((worlds, capacity), dtype) for name, dtype in COLUMNS.items()}
         self._arrays = _carved(wanted)
@@ -51,7 +51,7 @@ class Halls:
         return {name: array[e] for name, array in self._arrays.items()}
 
 
-def _carved(wanted: dict[str, tuple[tuple[int, int], Any]]) -> dict[str, NDArray[Any]]:
+def _carved(wanted: dict[str, Any]) -> dict[str, NDArray[Any]]:
     """Arrays of zeros by shape and dtype, side by side in one block of memory."""
     sizes = {}
     for name, (shape, given) in wanted.items():
@@ -64,7 +64,6 @@ def _carved(wanted: dict[str, tuple[tuple[int, int], Any]]) -> dict[str, NDArray
         arrays[name] = np.ndarray(shape, given, block.data, at)
         at += sizes[name]
     return arrays
-
 
 
 class Happening:
@@ -108,7 +107,17 @@ class Books:
         market = self.world.lend()
         desk = self.desk[0]
         desk["keep"], desk["status"], desk["phase"], desk["pause"] = self.keep, BEGUN, CLOSED, 0
-        for name in ("asks", "came", "cost_micro", "wins", "n_touches", "n_visits", "n_orders", "count", "cursor"):
+        for name in (
+            "asks",
+            "came",
+            "cost_micro",
+            "wins",
+            "n_touches",
+            "n_visits",
+            "n_orders",
+            "count",
+            "cursor",
+        ):
             desk[name] = 0
         desk["spent_micro"], desk["gained"], desk["score"] = 0, 0, 0.0
         self._began = int(market.record["tick"])
@@ -154,7 +163,9 @@ class Books:
         """Gives the market back to the world, all ticks being closed, with what has happened."""
         market, desk = self.world.playing(), self.desk[0]
         if int(desk["phase"]) == OPEN:
-            raise RuntimeError("A tick is open at the desk; it must be closed before the market is given back.")
+            raise RuntimeError(
+                "A tick is open at the desk; it must be closed before the market is given back."
+            )
         market.population.size = int(desk["size"])
         market.take_back(self._rooms["pending"][: int(desk["n_pending"])].copy())
         touches, orders = self.touchpoints(), self.orders()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from gaelp_env.ledger import K
@@ -35,8 +35,8 @@ CANDIDATE = np.dtype(
 """A moment at which a user may be met."""
 
 ADDRESSES = (
-    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "candidates", "pending",
-    "touches", "touch_h", "touch_click", "visits", "orders", "order_h",
+    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "candidates",
+    "pending", "touches", "touch_h", "touch_click", "visits", "orders", "order_h",
 )  # fmt: skip
 DESK = np.dtype(
     [
@@ -86,7 +86,7 @@ SPEND, ACCRUED, MARGIN, ATTRIBUTED, ORDERS = 0, 1, 2, 3, 4
 
 
 @intrinsic
-def pointer(typing_context: Any, address: Any) -> Any:
+def _pointer(typing_context: Any, address: Any) -> Any:
     """An address (an unsigned integer) as a pointer, for `numba.carray`."""
     if not isinstance(address, types.Integer):
         return None
@@ -95,6 +95,9 @@ def pointer(typing_context: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(address), emit
+
+
+pointer: Any = _pointer
 
 
 @njit(inline="always")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -44,7 +45,11 @@ class Workspace:
 
     def grow(self, users: int, candidates: int) -> None:
         """Makes room for a sweep over so many users, and for so many candidates."""
-        index, luck, counts = np.empty(users + 1, np.int64), np.empty(users + 1), np.empty(users + 1, np.int64)
+        index, luck, counts = (
+            np.empty(users + 1, np.int64),
+            np.empty(users + 1),
+            np.empty(users + 1, np.int64),
+        )
         raw, starts = np.zeros(candidates + 1, CANDIDATE), np.zeros(candidates + 2, np.int64)
         self.arrays = (index, luck, counts, raw, starts)
 
@@ -76,14 +81,12 @@ class Floor:
         count = len(worlds)
         self.desks = np.zeros(count, DESK)
         halls = Halls(self.config, count)
-        self.books = [
-            Books(world, self.desks[e : e + 1], halls, e, keep) for e, world in enumerate(worlds)
-        ]
+        self.books = [Books(world, self.desks[e : e + 1], halls, e, keep) for e, world in enumerate(worlds)]
         self._constants, self._plan = constant_record_of(self.config), plan_of(self.config)
         self._table = prospect_table(self.config)
         threads = max(1, min(threads, count // WORLDS_A_THREAD))
         cuts = [count * k // threads for k in range(threads + 1)]
-        self._blocks = list(zip(cuts[:-1], cuts[1:], strict=True))
+        self._blocks = list(itertools.pairwise(cuts))
         self._work = [Workspace() for _ in self._blocks]
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self._entries, self._no_action = len(names(observe)), np.zeros((count, 1), np.float32)

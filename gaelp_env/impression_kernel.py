@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, njit
+from numba import carray, njit  # type: ignore[attr-defined]
 
 from gaelp_env.actions import bid_of
 from gaelp_env.auction import OWNED
@@ -59,7 +59,8 @@ from gaelp_env.upkeep import audience_of, bring_up_to_date, device_now, let_cloc
 from gaelp_env.visiting import visit_chance
 
 REWARD_CODES = {
-    "profit": 0, "accrued_profit": 1, "attributed_profit": 2, "conversions": 3, "cpa_score": 4, "roas_score": 5
+    "profit": 0, "accrued_profit": 1, "attributed_profit": 2, "conversions": 3, "cpa_score": 4,
+    "roas_score": 5,
 }  # fmt: skip
 HOT_BYTES, COLD_BYTES, CANDIDATE_BYTES = HOT.itemsize, COLD.itemsize, CANDIDATE.itemsize
 PRICES_AT = MOMENT.fields["price_median"][1] if MOMENT.fields else 0
@@ -213,7 +214,7 @@ def _fetch_user(desk, place):  # type: ignore[no-untyped-def]
     """Fetches both halves of a user's record."""
     row = desk.hot + np.uint64(place) * np.uint64(HOT_BYTES)
     rest = desk.cold + np.uint64(place) * np.uint64(COLD_BYTES)
-    prefetch(row)
+    prefetch(row)  # type: ignore[call-arg]
     prefetch(row + np.uint64(64))
     prefetch(rest)
     prefetch(rest + np.uint64(64))
@@ -223,7 +224,7 @@ def _fetch_user(desk, place):  # type: ignore[no-untyped-def]
 def _fetch_list(desk):  # type: ignore[no-untyped-def]
     """Fetches the next candidates of a world, and where it keeps its sums."""
     at = desk.candidates + np.uint64(desk.cursor) * np.uint64(CANDIDATE_BYTES)
-    prefetch(at)
+    prefetch(at)  # type: ignore[call-arg]
     prefetch(at + np.uint64(64))
     prefetch(at + np.uint64(128))
     for line in range(1, 4):

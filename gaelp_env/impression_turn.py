@@ -6,7 +6,7 @@ The parts are those of opening.py, births.py, arrivals.py, encounters.py, rivalr
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit
+from numba import carray, njit  # type: ignore[attr-defined]
 
 from gaelp_env.arrivals import count_candidates, sweep
 from gaelp_env.births import be_born, births_by

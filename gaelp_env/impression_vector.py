@@ -28,7 +28,7 @@ Views = NDArray[np.float32]
 
 
 class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
-    """Many AdMarketImpressionEnvs, each in a world of its own: `world/0`, `world/1` … in a store, or in memory.
+    """Many AdMarketImpressionEnvs, each in a world of its own: `world/0`, `world/1` …, or in memory.
 
     All worlds have one configuration. Episodes, actions, observations and rewards are those of the single
     environment; sub-environment e with seed s is bit for bit the single one with that seed. Arrays that are
@@ -127,12 +127,14 @@ class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
         Raises: ResetNeeded, ValueError and StoreError, as AdMarketImpressionEnv.
         """
         floor = self._floor
-        if floor is None:
+        if floor is None or (not self._all_answered and any(world.market is None for world in self.worlds)):
             raise ResetNeeded("No episode has begun; call reset() before step().")
         actions = checked(actions, (self.num_envs, *shape_of(self._creatives)))
         over = np.flatnonzero(floor.desks["status"] == OVER).tolist()
         if over and self._mode is not AutoresetMode.NEXT_STEP:
-            raise ResetNeeded(f"The episodes of sub-environments {over[:8]} are over; reset them by reset_mask.")
+            raise ResetNeeded(
+                f"The episodes of sub-environments {over[:8]} are over; reset them by reset_mask."
+            )
         if not self._all_answered:
             floor.hold(np.flatnonzero(~self._answered).tolist())
             self._answered[:] = self._all_answered = True
@@ -191,17 +193,21 @@ class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
         found = len(self.worlds[0].playing().config.response.creatives)
         if shape_of(found) != shape_of(self._creatives):
             raise ValueError(
-                f"World {self.worlds[0].name!r} has {found} creatives and the actions of this environment are "
-                f"for {self._creatives}; give creatives={found}."
+                f"World {self.worlds[0].name!r} has {found} creatives and the actions of this environment "
+                f"are for {self._creatives}; give creatives={found}."
             )
         return Floor(self.worlds, self._reward, self._observe, keep=self._keep, threads=self._threads)
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        seeds = [seed + e for e in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        seeds: list[int | None] = (
+            [seed + e for e in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        )
         if len(seeds) != self.num_envs:
-            raise ValueError(f"There are {self.num_envs} sub-environments and {len(seeds)} seeds; give one each.")
+            raise ValueError(
+                f"There are {self.num_envs} sub-environments and {len(seeds)} seeds; give one each."
+            )
         return seeds
 
     def _masked(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
@@ -211,7 +217,9 @@ class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
         if mask is None:
             return np.ones(self.num_envs, np.bool_)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ValueError(f"options['reset_mask'] is an array of {self.num_envs} bools, and not {mask!r:.80}.")
+            raise ValueError(
+                f"options['reset_mask'] is an array of {self.num_envs} bools, and not {mask!r:.80}."
+            )
         if self._floor is None and not mask.all():
             raise ResetNeeded("The first reset begins all sub-environments; leave the mask out.")
         return mask

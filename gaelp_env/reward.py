@@ -76,8 +76,7 @@ def cpa_score(ledger: Any, goals: Goals) -> float:
     orders = int(ledger["episode_attributed"])
     earlier = float(orders - int(ledger["attributed"]))
     return float(
-        cpa_score_of(float(orders), spend, goals.target_cpa)
-        - cpa_score_of(earlier, before, goals.target_cpa)
+        cpa_score_of(float(orders), spend, goals.target_cpa) - cpa_score_of(earlier, before, goals.target_cpa)
     )
 
 

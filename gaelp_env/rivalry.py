@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,30 +19,9 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.ledger import RECORD, K, R
 from gaelp_env.plan import plan_of
 from gaelp_env.prices import KNOTS, flat_table, gamma_table, quantile_table
-from gaelp_env.rivals import STRATEGIES, adapt, bidders_on, highest_table
+from gaelp_env.rivals import adapt, bidders_on, highest_table
 
 Floats = NDArray[np.float64]
-
-
-class Bidders(NamedTuple):
-    """The rival bidders of a configuration, `[R]` each."""
-
-    strategy: NDArray[np.int64]
-    value: Floats  # median, multiple of the channel's level
-    log_sd: Floats
-    budget: Floats  # currency a day; 0: none
-
-
-@lru_cache(maxsize=64)
-def bidders_of(config: MarketConfig) -> Bidders:
-    """The rival bidders of a configuration (never change them)."""
-    rivals = config.rivals.in_order()
-    return Bidders(
-        np.array([STRATEGIES[rival.strategy] for rival in rivals], np.int64),
-        np.array([rival.value for rival in rivals], np.float64),
-        np.array([rival.value_log_sd for rival in rivals], np.float64),
-        np.array([rival.budget_per_day for rival in rivals], np.float64),
-    )
 
 
 @lru_cache(maxsize=64)

@@ -257,8 +257,8 @@ class Play:
             raise RuntimeError(f"World {self.name!r} is open for reading; it never writes.")
         if self._lent and self.log.finished:
             raise RuntimeError(
-                f"A tick of world {self.name!r} is being played opportunity by opportunity; reset() or close() "
-                "its environment, which ends the tick and commits."
+                f"A tick of world {self.name!r} is being played opportunity by opportunity; reset() or "
+                "close() its environment, which ends the tick and commits."
             )
         if self.log.finished:
             self._pack()

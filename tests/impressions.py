@@ -53,7 +53,7 @@ def people(floor: Floor) -> bytes:
 
 
 def record_of(market: Market) -> dict[str, bytes]:
-    """The market record by field, but for the bids: those of a channel without an opportunity are not known."""
+    """The market record by field, but for the bids, which are unknown where nothing was bid for."""
     return {name: market.record[name].tobytes() for name in market.record.dtype.names if name != "bid_cpm"}
 
 

@@ -1,4 +1,4 @@
-"""Impressions are the same market: constant bids leave the same people, ledger and events as AdMarketEnv's."""
+"""Impressions are the same market: constant bids leave the people, ledger and events of AdMarketEnv."""
 
 from __future__ import annotations
 

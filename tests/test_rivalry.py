@@ -15,8 +15,9 @@ from gaelp_env.constants import levels_of, median_prices
 from gaelp_env.env import AdMarketEnv
 from gaelp_env.ledger import K, R
 from gaelp_env.market import Market
+from gaelp_env.plan import plan_of
 from gaelp_env.prices import KNOTS, flat_table
-from gaelp_env.rivalry import bidders_of, drawn_tables, initial_shades, price_tables
+from gaelp_env.rivalry import drawn_tables, initial_shades, price_tables
 from gaelp_env.rivals import LEARNING, NONE, PACED, SHADING, TRUTHFUL
 from tests.markets import state_of, told
 
@@ -53,11 +54,11 @@ def market_of(rivals: Mapping[str, Any], seed: int = 5, keys: Mapping[str, Any] 
 
 def test_a_configuration_says_who_the_rivals_are() -> None:
     config = load_config({"rivals": MIXED})
-    bidders = bidders_of(config)
-    assert bidders.strategy.tolist() == [TRUTHFUL, SHADING, PACED, LEARNING]
-    assert bidders.value.tolist() == [0.55, 0.8, 0.9, 1.1]
-    assert bidders.budget.tolist() == [0.0, 0.0, 20.0, 0.0]
-    assert bidders_of(MarketConfig()).strategy.tolist() == [NONE] * R
+    bidders = plan_of(config)[0]
+    assert bidders["strategy"].tolist() == [TRUTHFUL, SHADING, PACED, LEARNING]
+    assert bidders["value"].tolist() == [0.55, 0.8, 0.9, 1.1]
+    assert bidders["rival_budget"].tolist() == [0.0, 0.0, 20.0, 0.0]
+    assert plan_of(MarketConfig())[0]["strategy"].tolist() == [NONE] * R
     shades = initial_shades(config)
     assert shades.shape == (R, K)
     assert shades[:, 0].tolist() == [1.0, 0.7, 0.8, 0.8]
