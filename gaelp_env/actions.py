@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
@@ -34,10 +35,9 @@ def bids_cpm(action: Any, config: MarketConfig, audiences: int = 1) -> NDArray[n
                 "to 1 (the highest bid)."
             )
     reference, log_multiple = levels_of(config)[:2]
-    if audiences > 1:
-        a = a.reshape(len(CHANNELS), audiences)
-        reference, log_multiple = reference[:, None], log_multiple[:, None]
-    return _meant(a, reference, log_multiple)
+    bids = np.empty((len(CHANNELS), audiences))
+    _fill(a.reshape(bids.shape), reference, log_multiple, bids)
+    return bids if audiences > 1 else bids[:, 0].copy()
 
 
 def all_bids_cpm(
@@ -61,17 +61,31 @@ def all_bids_cpm(
             f"Actions must be finite, and that of market {place} for {CHANNELS[entry // audiences]} is "
             f"{a[place, entry]}; give a number from -1 (no bid) to 1 (the highest bid)."
         )
-    reference, log_multiple = levels[:, 0], levels[:, 1]
-    if audiences > 1:
-        a = a.reshape(len(a), len(CHANNELS), audiences)
-        reference, log_multiple = reference[:, :, None], log_multiple[:, :, None]
-    return _meant(a, reference, log_multiple)
+    bids = np.empty((len(a), len(CHANNELS), audiences))
+    for market, numbers in enumerate(a.reshape(bids.shape)):
+        _fill(numbers, levels[market, 0], levels[market, 1], bids[market])
+    return bids if audiences > 1 else bids[:, :, 0].copy()
 
 
-def _meant(
-    a: NDArray[np.float64], reference: NDArray[np.float64], log_multiple: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return np.where(a < NO_BID_BELOW, 0.0, reference * np.exp(log_multiple * np.clip(a, -1.0, 1.0)))
+@njit(inline="always")
+def bid_of(a, reference, log_multiple):  # type: ignore[no-untyped-def]
+    """The bid that one number of an action means: reference * (max / reference) ** a, CPM; 0 is no bid.
+
+    Args:
+      a: finite, clipped to [-1, 1]; below NO_BID_BELOW it is no bid.
+      reference: CPM, > 0.
+      log_multiple: ln(max / reference).
+    """
+    if a < NO_BID_BELOW:
+        return 0.0
+    return reference * math.exp(log_multiple * min(a, 1.0))
+
+
+@njit(cache=True)
+def _fill(a, reference, log_multiple, bids):  # type: ignore[no-untyped-def]
+    for k in range(bids.shape[0]):
+        for j in range(bids.shape[1]):
+            bids[k, j] = bid_of(a[k, j], reference[k], log_multiple[k])
 
 
 def _numbers(action: Any, audiences: int, markets: tuple[int, ...] = ()) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from numba import njit
 from gaelp_env.auction import FIRST, GSP, OWNED, price_at, wins
 from gaelp_env.chance import AUCTION, SLOTS, uniforms
 from gaelp_env.ledger import FLOOR_KNOTS
+from gaelp_env.pointers import prices_of
 from gaelp_env.prices import relative_price
 from gaelp_env.slots import next_quantile, price_of_slot, seen_share, with_soft_floor
 
@@ -62,7 +63,7 @@ def buy_slot(c, m, channel, audience, number, j):  # type: ignore[no-untyped-def
     next_price = 0.0
     if below > 0.0:
         next_price = m.price_median[channel] * relative_price(
-            c.family, below, c.price_shape, m.price_table[channel]
+            c.family, below, c.price_shape, prices_of(m)[channel]
         )
     floor = 0.0
     if u_has_floor < c.floor_share:
@@ -77,7 +78,7 @@ def buy_slot(c, m, channel, audience, number, j):  # type: ignore[no-untyped-def
 @njit(nogil=True)
 def price_clears(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-def]
     """`clears_floor` by the two prices themselves."""
-    relative = relative_price(c.family, u_rival, c.price_shape, m.price_table[channel])
+    relative = relative_price(c.family, u_rival, c.price_shape, prices_of(m)[channel])
     return m.price_median[channel] * relative >= price_at(u_floor, m.floor_median[channel], c.floor_log_sd)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,54 @@ from numpy.typing import NDArray
 
 from gaelp_env.chance import BIRTHS, NOBODY, PERSON, normal_quantile, poisson_count, uniforms
 from gaelp_env.config import MarketConfig
+from gaelp_env.constants import constant_record_of
 from gaelp_env.devices import device_of
 from gaelp_env.journey import NEVER_H
-from gaelp_env.population import EMPTY_MINUTE, NEVER_S, USER
+from gaelp_env.plan import plan_of
+from gaelp_env.population import EMPTY_MINUTE, NEVER_S, RING, USER
 from gaelp_env.sessions import NO_SOURCE
 
 
-@njit(cache=True)
-def _draw(key, tick, first, rate, propensity, device, stay, media, media_sd, sd, up_to):  # type: ignore[no-untyped-def]
-    for i in range(len(rate)):
-        a, b, c, d = uniforms(key, first + i, tick, PERSON, 0)
-        rate[i] = media * math.exp(media_sd * normal_quantile(a) - 0.5 * media_sd * media_sd)
-        propensity[i] = math.exp(sd * normal_quantile(b) - 0.5 * sd * sd)
-        device[i] = device_of(c, up_to[0], up_to[1])
-        stay[i] = -math.log(d)
+@njit(inline="always")
+def be_born(c, p, key, tick, number, hour, row, rest):  # type: ignore[no-untyped-def]
+    """Writes a newborn into the two halves of a record, which are zeros before.
+
+    Args:
+      key, tick, number: address of the draws.
+      hour: of birth.
+    """
+    a, b, device, d = uniforms(key, number, tick, PERSON, 0)
+    sd, media_sd = p.propensity_log_sd, p.media_log_sd
+    rate = p.media_per_day * math.exp(media_sd * normal_quantile(a) - 0.5 * media_sd * media_sd)
+    row.number = number
+    row.rate = min(rate, 200.0) + c.visits_per_day
+    row.propensity = math.exp(sd * normal_quantile(b) - 0.5 * sd * sd)
+    row.device = device_of(device, c.devices_up_to[0], c.devices_up_to[1])
+    row.seen_h = hour
+    row.intent = c.intent_base
+    row.visit_s, row.source = NEVER_S, NO_SOURCE
+    row.stage_until_h = NEVER_H
+    row.leaves_h = hour + p.stay_h * -math.log(d)
+    row.due_h = row.last_click_h = -1.0
+    rest.first_seen_s = int(math.floor(3600.0 * hour + 1e-6))
+    for k in range(RING):
+        rest.ring_minute[k] = EMPTY_MINUTE
 
 
 @njit(cache=True)
-def _counted(key, tick, mean):  # type: ignore[no-untyped-def]
+def _all_born(constants, plan, key, tick, first, hour, users):  # type: ignore[no-untyped-def]
+    for i in range(len(users)):
+        be_born(constants[0], plan[0], key, tick, first + i, hour, users[i], users[i])
+
+
+@njit(cache=True)
+def births_by(plan, key, tick, initial):  # type: ignore[no-untyped-def]
+    """As `births_in`, from the plan of a configuration and a chance key."""
+    mean = initial / plan[0].stay_days * plan[0].tick_h / 24.0
     u, _b, _c, _d = uniforms(key, NOBODY, tick, BIRTHS, 0)
-    return u, poisson_count(u, mean)
+    if mean <= 30.0:
+        return poisson_count(u, mean)
+    return max(0, int(math.floor(mean + math.sqrt(mean) * normal_quantile(u) + 0.5)))
 
 
 def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour: float) -> NDArray[Any]:
@@ -47,26 +74,8 @@ def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour
       hour: of birth.
     Returns: `[count]` of USER.
     """
-    people = config.people
-    rate, propensity, stay = np.empty(count), np.empty(count), np.empty(count)
-    device = np.zeros(count, np.uint8)
-    _draw(
-        np.uint64(key), tick, first, rate, propensity, device, stay, people.media_per_day,
-        people.media_log_sd, people.propensity_log_sd, np.cumsum(people.device_shares),
-    )  # fmt: skip
     users = np.zeros(count, USER)
-    users["number"] = np.arange(first, first + count)
-    users["rate"] = np.minimum(rate, 200.0) + people.visits_per_day
-    users["propensity"] = propensity
-    users["intent"] = config.response.intent_base
-    users["device"] = device
-    users["seen_h"] = hour
-    users["first_seen_s"] = math.floor(3600.0 * hour + 1e-6)
-    users["visit_s"], users["source"] = NEVER_S, NO_SOURCE
-    users["stage_until_h"] = NEVER_H
-    users["leaves_h"] = hour + 24.0 * people.stay_days * stay
-    users["due_h"] = users["last_click_h"] = -1.0
-    users["ring_minute"] = EMPTY_MINUTE
+    _all_born(constant_record_of(config), plan_of(config), np.uint64(key), tick, first, hour, users)
     return users
 
 
@@ -75,8 +84,4 @@ def births_in(config: MarketConfig, key: int, tick: int, initial: int) -> int:
 
     Above a mean of 30 the normal quantile is used.
     """
-    mean = initial / config.people.stay_days * config.clock.tick_h / 24.0
-    u, count = _counted(np.uint64(key), tick, mean)
-    if mean <= 30.0:
-        return int(count)
-    return max(0, round(mean + math.sqrt(mean) * NormalDist().inv_cdf(u)))
+    return int(births_by(plan_of(config), np.uint64(key), tick, initial))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from gaelp_env.config import MarketConfig
-from gaelp_env.constants import Season, season_of
 from gaelp_env.ledger import MICRO, K
+from gaelp_env.opening import hour_of_week
 from gaelp_env.pacing import paced
 
 
@@ -56,7 +52,50 @@ def begin_budget(record: Any) -> None:
     record["episode_attributed"] = record["episode_revenue_micro"] = 0
 
 
-def close_budgets(record: Any, ledger: Any, config: MarketConfig) -> None:
+@njit(inline="always")
+def _day(p, hours):  # type: ignore[no-untyped-def]
+    """Number of the calendar day (UTC) at `hours` on the simulated clock, 0 for that of the epoch."""
+    return int(math.floor((p.start_h % 24.0 + hours + 1e-9) / 24.0))
+
+
+@njit(cache=True)
+def day_of(plan, tick):  # type: ignore[no-untyped-def]
+    """The first tick, and how many, of the calendar day (UTC) in which a tick begins; none before tick 0."""
+    p = plan[0]
+    day, into_h = _day(p, p.tick_h * tick), p.start_h % 24.0
+    first = max(0, int(math.ceil((24.0 * day - into_h - 1e-9) / p.tick_h)))
+    return first, int(math.ceil((24.0 * (day + 1) - into_h - 1e-9) / p.tick_h)) - first
+
+
+@njit(cache=True)
+def traffic_shares(plan, first, count, gone):  # type: ignore[no-untyped-def]
+    """Of the traffic of `count` ticks from `first` on: the shares of the first `gone`, and of their last."""
+    whole = part = share = 0.0
+    for k in range(count):
+        weight = plan[0].traffic[hour_of_week(plan[0], plan[0].tick_h * (first + k))]
+        whole += weight
+        if k < gone:
+            part, share = part + weight, weight
+    return part / whole, share / whole
+
+
+@njit(inline="always")
+def _errors(plan, spent_micro, in_tick_micro, budget, first, count, closed):  # type: ignore[no-untyped-def]
+    """How far a budget is behind its plan: (planned - spent) / budget, and 1 - spent / planned in the tick.
+
+    Args:
+      spent_micro, in_tick_micro: so far, and in the tick that closes, micro-units.
+      budget: currency, > 0.
+      first, count: ticks of its period.
+      closed: number of the tick that closes.
+    """
+    planned, in_tick = traffic_shares(plan, first, count, closed + 1 - first)
+    behind_tick = 1.0 - in_tick_micro / MICRO / budget / max(in_tick, 1e-9)
+    return planned - spent_micro / MICRO / budget, behind_tick
+
+
+@njit(cache=True)
+def close_budgets(plan, records, ledgers):  # type: ignore[no-untyped-def]
     """Moves the pacing multiplier, and begins the budget of a new day; the clock has moved on already.
 
     `pacing: even` plans every budget that has a period, so that its spend follows the traffic tick by
@@ -65,52 +104,24 @@ def close_budgets(record: Any, ledger: Any, config: MarketConfig) -> None:
     budget has no period and no plan. A day that is over moves nothing: nobody bids, so its ticks tell
     nothing, and the next day begins with the multiplier that this one was left with.
     """
-    budget, season, tick_h = config.budget, season_of(config), config.clock.tick_h
-    closed = int(record["tick"]) - 1
-    if budget.pacing == "even" and (ledger["stopped"] or not record["day_over"]):
-        errors = _errors(record, int(ledger["spend_micro"].sum()), closed, config)
-        if errors:
-            record["pace"] = paced(float(record["pace"]), *min(errors, key=sum), budget.pacing_gain)
-    if budget.per_day is not None and season.day(tick_h * (closed + 1)) != season.day(tick_h * closed):
-        record["day_spent_micro"] = record["day_over"] = 0
-
-
-def _errors(record: Any, in_tick_micro: int, closed: int, config: MarketConfig) -> list[tuple[float, float]]:
-    """How far each planned budget is behind: (planned - spent) / budget, and 1 - spent / planned in the tick.
-
-    Args:
-      in_tick_micro: spent in the tick that closes, micro-units.
-      closed: number of that tick.
-    """
-    budget, played, errors = config.budget, int(record["episode_tick"]), []
-    plans = [(budget.per_episode, "spent_micro", closed + 1 - played, config.clock.episode_ticks)]
-    if budget.per_day is not None:
-        plans.append(
-            (budget.per_day, "day_spent_micro", *day_of(closed, season_of(config), config.clock.tick_h))
-        )
-    for allowed, name, first, count in plans:
-        if allowed > 0.0:
-            shares, gone = traffic_shares(config, first, count), closed + 1 - first
-            spent, in_tick = int(record[name]) / MICRO / allowed, in_tick_micro / MICRO / allowed
-            behind_tick = 1.0 - in_tick / max(float(shares[min(gone, count) - 1]), 1e-9)
-            errors.append((float(shares[:gone].sum()) - spent, behind_tick))
-    return errors
-
-
-def day_of(tick: int, season: Season, tick_h: float) -> tuple[int, int]:
-    """The first tick, and how many, of the calendar day (UTC) in which a tick begins; none before tick 0."""
-    day = season.day(tick_h * tick)
-    first, after = (math.ceil((24.0 * n - season.start_h % 24.0 - 1e-9) / tick_h) for n in (day, day + 1))
-    first = max(0, first)
-    return first, after - first
-
-
-@lru_cache(maxsize=8)
-def traffic_shares(config: MarketConfig, first: int, count: int) -> NDArray[np.float64]:
-    """The shares `[count]` of so many ticks, from `first` on, in their traffic; they sum to one (never
-    change them)."""
-    season = season_of(config)
-    hours = config.clock.tick_h * (first + np.arange(count))
-    weights = season.traffic[np.floor(season.start_h + hours + 1e-9).astype(np.int64) % 168]
-    shares: NDArray[np.float64] = weights / weights.sum()
-    return shares
+    p, r, t = plan[0], records[0], ledgers[0]
+    closed = r.tick - 1
+    planned = (p.per_episode > 0.0) + 2 * (p.per_day > 0.0)
+    if p.even and planned and (t.stopped or not r.day_over):
+        in_tick = 0
+        for k in range(K):
+            in_tick += t.spend_micro[k]
+        behind, behind_tick = math.inf, 0.0
+        if planned & 1:
+            first = closed + 1 - r.episode_tick
+            behind, behind_tick = _errors(
+                plan, r.spent_micro, in_tick, p.per_episode, first, p.episode_ticks, closed
+            )
+        if planned & 2:
+            first, count = day_of(plan, closed)
+            day, day_tick = _errors(plan, r.day_spent_micro, in_tick, p.per_day, first, count, closed)
+            if day + day_tick < behind + behind_tick:
+                behind, behind_tick = day, day_tick
+        r.pace = paced(r.pace, behind, behind_tick, p.pacing_gain)
+    if p.daily and _day(p, p.tick_h * (closed + 1)) != _day(p, p.tick_h * closed):
+        r.day_spent_micro = r.day_over = 0

@@ -269,6 +269,12 @@ def as_record(values: NamedTuple) -> NDArray[Any]:
     return record
 
 
+@lru_cache(maxsize=64)
+def constant_record_of(config: MarketConfig) -> NDArray[Any]:
+    """The constants as compiled code reads them (never change them)."""
+    return as_record(constants_of(config))
+
+
 def price_levels(name: str) -> Floats:
     """Price level by hour of day `[24]`, geometric mean one.
 

@@ -22,65 +22,31 @@ from numba import njit
 
 from gaelp_env.arrivals import MAX_CANDIDATES, sort_moments
 from gaelp_env.attribution import last_click
-from gaelp_env.auction import GSP, OWNED, micro
-from gaelp_env.bidding import LOST, buy_slot, rival_ads
-from gaelp_env.caps import seen_within
-from gaelp_env.chance import CANDIDATE, RESPOND, uniforms
-from gaelp_env.exposure import (
-    choose_creative,
-    click_chance,
-    effect_left,
-    note_touch,
-    see_ad,
-    see_rivals,
-)
+from gaelp_env.bidding import LOST
+from gaelp_env.chance import CANDIDATE, uniforms
 from gaelp_env.journey import CONVERTED
-from gaelp_env.ledger import MICRO, K
-from gaelp_env.population import BOUGHT, COLD, GONE, HOT, KNOWN, RING_ORDERS
-from gaelp_env.prefetch import prefetch
-from gaelp_env.sessions import PAID, source_of
-from gaelp_env.slots import cost_per_click, seen_share
-from gaelp_env.upkeep import (
-    audience_of,
-    bring_up_to_date,
-    counted,
-    device_now,
-    enter,
-    go_on,
-    let_clock_run,
-    tally,
+from gaelp_env.ledger import MICRO
+from gaelp_env.opportunities import (
+    CHARGED,
+    CLICK,
+    DECIDED,
+    SEEN,
+    VISIT_HERE,
+    bid_for,
+    channel_at,
+    may_bid,
+    reachable,
+    show_rivals,
+    visit_unasked,
 )
-from gaelp_env.visiting import visit_chance, visit_site
+from gaelp_env.population import BOUGHT, COLD, GONE, HOT, RING_ORDERS
+from gaelp_env.prefetch import prefetch
+from gaelp_env.upkeep import audience_of, bring_up_to_date, counted, enter, let_clock_run, tally
+from gaelp_env.visiting import visit_chance
 
 HOT_BYTES, COLD_BYTES = HOT.itemsize, COLD.itemsize
 AHEAD = 12
 """How many users ahead of use a row is fetched, so that it has arrived when it is needed."""
-
-
-@njit(inline="always")
-def may_bid(c, m, row, rest, channel, audience, now_h, ledger):  # type: ignore[no-untyped-def]
-    """Whether we bid for an opportunity: with a bid, before the budget's end, and below the frequency cap."""
-    if m.bid_cpm[channel, audience] <= 0.0 or now_h > m.stop_h:
-        return False
-    if now_h == m.stop_h and row.number >= m.stop_number:
-        return False
-    if c.frequency_cap > 0 and row.touches > 0:
-        seen = seen_within(rest.ring_minute, now_h, c.frequency_window_h)
-        if seen >= c.frequency_cap:
-            ledger.capped[channel] += 1
-            return False
-    return True
-
-
-@njit(inline="always")
-def show_rivals(c, m, row, channel, j, ours, winnable, ledger):  # type: ignore[no-untyped-def]
-    """Rivals hold the slots beside `ours` (LOST: all of them), and their ads may be seen.
-
-    On a channel where rivals' ads gain nothing they are not looked at, nor counted.
-    """
-    if c.rivals_seen and c.rival_gain[channel] > 0.0 and c.rule[channel] != OWNED:
-        ads = rival_ads(c, m, channel, row.number, j, ours, winnable)
-        see_rivals(c, row, channel, ads, ledger)
 
 
 @njit(cache=True, nogil=True)
@@ -134,82 +100,38 @@ def meet(  # type: ignore[no-untyped-def]
                 tally(row, -1, total)
                 tallied = True
             let_clock_run(c, m, row, now_h)
-            kind = u_kind * row.rate
-            if kind < c.visits_per_day:
+            channel = channel_at(c, row, u_kind)
+            if channel == VISIT_HERE:
                 if u_real < visit_chance(c, row, now_h):
-                    total.met += bring_up_to_date(c, m, row, now_h)
-                    u_source, u_again, u_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
-                    go_on(c, row, rest, now_h, ledger)
-                    device = device_now(c, row, u_device)
-                    source = source_of(u_source, c.sources_up_to)
-                    if row.source < PAID and u_again < c.source_again:
-                        source = row.source
-                    if visit_site(
-                        c, m, row, rest, now_h, j, u_move, device, source, -1, ledger, visits[n_visit]
-                    ):
+                    if visit_unasked(c, m, row, rest, now_h, j, ledger, total, visits[n_visit]):
                         decided[n_decided] = i
                         n_decided += 1
                     n_visit += 1
                 continue
-            share = (kind - c.visits_per_day) / (row.rate - c.visits_per_day)
-            channel = 0
-            while channel < K - 1 and share >= c.share_up_to[channel]:
-                channel += 1
-            if c.known_only[channel] and not row.flags & KNOWN:
-                continue
-            if u_real >= c.audience[channel, row.stage]:
+            if not reachable(c, row, channel, u_real):
                 continue
             total.met += bring_up_to_date(c, m, row, now_h)
             ledger.opportunities[channel] += 1
             audience = audience_of(row)
             winnable = u_winnable < c.winnable[channel]
-            bidding = may_bid(c, m, row, rest, channel, audience, now_h, ledger)
-            ledger.bids[channel] += bidding
-            slot, cpm, u_view, bound = LOST, 0.0, 0.0, 0
-            if bidding and winnable:
-                slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j)
-            if u_view < c.view_rate[channel] and (slot == LOST or c.rule[channel] == GSP):
-                show_rivals(c, m, row, channel, j, slot, winnable, ledger)
-            if slot == LOST:
+            if not may_bid(c, m, row, rest, channel, audience, now_h, ledger):
+                show_rivals(c, m, row, channel, j, LOST, winnable, ledger)
                 continue
-            ledger.wins[channel] += 1
-            ledger.floor_bound[channel] += bound
-            cost = 0
-            if not c.by_click[channel]:
-                cost = micro(cpm)
-                ledger.spend_micro[channel] += cost
+            came, cost, click = bid_for(
+                c, m, row, rest, now_h, j, channel, audience, winnable, ledger, touches[n_touch],
+                visits[n_visit],
+            )  # fmt: skip
+            if came & CHARGED:
                 won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
                 n_won += 1
-            if u_view >= c.view_rate[channel] * seen_share(slot, c.slot_view[channel]):
-                continue
-            u_click, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
-            go_on(c, row, rest, now_h, ledger)
-            device = device_now(c, row, u_device)
-            creative = choose_creative(c, m, row, j)
-            left = effect_left(c, row, rest, channel, creative, now_h)
-            click = click_chance(c, m, row, channel, slot, device, left)
-            see_ad(c, m, row, channel, creative, now_h, u_ad_move, left, click, ledger)
-            clicked = u_click < click
-            note_touch(row, rest, channel, now_h, clicked)
-            ledger.views[channel] += 1
-            if clicked and c.by_click[channel]:
-                cost = micro(1000.0 * cost_per_click(cpm, c.predicted_click_rate[channel]))
-                ledger.spend_micro[channel] += cost
-                won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
-                n_won += 1
-            touch = touches[n_touch]
-            touch.number, touch.tick, touch.channel = row.number, m.tick, channel
-            touch.own, touch.clicked, touch.price_micro, touch.episode = 1, clicked, cost, m.episode
-            touch_h[n_touch], touch_click[n_touch] = now_h, click
-            n_touch += 1
-            if clicked:
-                ledger.clicks[channel] += 1
-                if visit_site(
-                    c, m, row, rest, now_h, j, u_visit_move, device, PAID, channel, ledger, visits[n_visit]
-                ):
-                    decided[n_decided] = i
-                    n_decided += 1
+            if came & SEEN:
+                touch_h[n_touch], touch_click[n_touch] = now_h, click
+                n_touch += 1
+            if came & CLICK:
                 n_visit += 1
+            if came & DECIDED:
+                decided[n_decided] = i
+                n_decided += 1
         if tallied:
             tally(row, 1, total)
             changed[i] = 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from gaelp_env.config import CHANNELS
-from gaelp_env.prices import KNOTS
 
 K = len(CHANNELS)
 AUDIENCES = ("new", "reached", "known", "buyer")
@@ -126,8 +125,9 @@ MOMENT = np.dtype(
         ("click_weight", "<f8"),
         ("stop_h", "<f8"),  # bidding stops at this moment …
         ("stop_number", "<i8"),  # … from this user on, among equal moments
-        ("price_table", "<f8", (K, KNOTS)),  # rivals' prices, see prices.py
-        ("worth", "<f8", WORTH),  # what ads are worth, see worth.py
+        ("prices_at", "<u8"),  # where the rivals' prices lie, `[K, KNOTS]`, see prices.py
+        ("worth_at", "<u8"),  # where the table of worth.py lies
+        ("creative", "<i8"),  # that was asked for; -1: as the rotation says
     ]
 )
 """What is the same for everybody in a tick."""

@@ -29,6 +29,7 @@ from gaelp_env.constants import as_record, constants_of, epoch_of
 from gaelp_env.encounters import settle
 from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
 from gaelp_env.opening import open_tick, pressures
+from gaelp_env.plan import plan_of
 from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
 from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
 from gaelp_env.tick import Checkpoint as Checkpoint
@@ -53,7 +54,8 @@ class Market:
         self._constant_record = as_record(self._constants)
         self._epoch = epoch_of(config)
         self._blocks = Blocks()
-        self._blocks.moments["worth"] = worth_table(config)
+        self._worth = worth_table(config)
+        self._blocks.moments["worth_at"] = self._worth.ctypes.data
         self._prices = price_tables(self.record, config)
         self._pending = np.zeros(0, np.int64)
         self._find_pending()
@@ -120,6 +122,16 @@ class Market:
         if budget.lifetime is not None:
             left.append((round(budget.lifetime * MICRO) - int(record["spend_micro"]), "all_over"))
         return min(left)
+
+    def parts(self, home: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For ticks played elsewhere: positions of pending orders and price tables, live; the record moves to
+        `home`, `[1]` of RECORD, for good."""
+        home[:], self._records = self._records, home
+        return self._pending, self._prices
+
+    def take_back(self, pending: NDArray[np.int64]) -> None:
+        """After ticks that were played elsewhere: these orders are pending now."""
+        self._pending, self._prices = pending, price_tables(self.record, self.config)
 
     @property
     def workspace_bytes(self) -> int:
@@ -223,9 +235,11 @@ class Market:
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
         record["bid_cpm"] = bids
-        let_adapt(record, self.config, ledger, self._blocks.moments[0]["bid_cpm"].max(axis=1))
-        close_tick(self._records, self._blocks.ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
-        close_budgets(record, ledger, self.config)
+        plan, ledgers = plan_of(self.config), self._blocks.ledgers
+        our_bids = self._blocks.moments[0]["bid_cpm"].max(axis=1)
+        let_adapt(self._constant_record, plan, self._records, ledgers, our_bids)
+        close_tick(self._records, ledgers, 2.0 ** (-self._constants.tick_h / 24.0))
+        close_budgets(plan, self._records, ledgers)
         tick, pressure = int(record["tick"]), np.ascontiguousarray(record["pressure"])
         record["pressure"] = pressures(self.config, record["key"], tick, pressure, self._constants.tick_h)
         record["last"] = ledger

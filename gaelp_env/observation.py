@@ -215,7 +215,11 @@ def _see_channels(record, lens, row, at):  # type: ignore[no-untyped-def]
     for k in range(K):
         opportunities, wins = record.trail[0, k], record.trail[1, k]  # in the order of TRAIL
         views, clicks, spend = record.trail[2, k], record.trail[3, k], record.trail[4, k]
-        bid, reference, log_multiple = record.bid_cpm[k] * record.pace, lens.reference[k], lens.log_multiple[k]
+        bid, reference, log_multiple = (
+            record.bid_cpm[k] * record.pace,
+            lens.reference[k],
+            lens.log_multiple[k],
+        )
         guidance = lens.moves[k] * (lens.log_price[hour] + record.pressure[k] + record.rival_level[k])
         row[at] = guidance / log_multiple
         row[at + 1] = math.log(max(bid, 1e-12) / reference) / log_multiple if bid > 0.0 else -1.0

@@ -151,6 +151,13 @@ class Population:
             column[:size] = rows
         self.size = size
 
+    def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
+        """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
+        if len(columns[0]) >= self.size and columns[0] is not self.hot:
+            for rows, column in zip(columns, self.columns(), strict=True):
+                rows[: self.size] = column[: self.size]
+            self.hot, self.cold, self.number, self.rate, self.changed = columns
+
     def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
         return _octets(self.hot), _octets(self.cold), _octets(self.changed)
@@ -168,17 +175,21 @@ class Population:
     def append(self, users: NDArray[Any]) -> None:
         """Adds newborn users `[K]` of USER at the end and marks them changed."""
         need = self.size + len(users)
-        if need > len(self.hot):
-            old = self.columns()
-            self._allocate(need + need // 4)
-            for before, after in zip(old, self.columns(), strict=True):
-                after[: self.size] = before[: self.size]
+        self.make_room(need)
         place = slice(self.size, need)
         self._write(place, users)
         self.number[place] = users["number"]
         self.rate[place] = users["rate"]
         self.changed[place] = 1
         self.size = need
+
+    def make_room(self, size: int) -> None:
+        """Makes the columns long enough for `size` rows; they may be other arrays afterwards."""
+        if size > len(self.hot):
+            old = self.columns()
+            self._allocate(size + size // 4)
+            for before, after in zip(old, self.columns(), strict=True):
+                after[: self.size] = before[: self.size]
 
     def index_of(self, number: int) -> int:
         """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""

@@ -8,8 +8,10 @@ import gymnasium
 
 from gaelp_env.special_cases import CASES
 
-ENTRY_POINT = "gaelp_env.env:AdMarketEnv"
-VECTOR_ENTRY_POINT = "gaelp_env.vector:AdMarketVectorEnv"
+MARKETS = ("gaelp_env.env:AdMarketEnv", "gaelp_env.vector:AdMarketVectorEnv")
+IMPRESSIONS = (
+    "gaelp_env.impression:AdMarketImpressionEnv", "gaelp_env.impression_vector:AdMarketImpressionVectorEnv"
+)  # fmt: skip
 
 IDS: dict[str, dict[str, Any]] = {
     "AdMarket-v1": {},
@@ -19,6 +21,8 @@ IDS: dict[str, dict[str, Any]] = {
     "AdMarket-rivals-v1": {"config": "rivals"},
     "AdMarket-v0": {"config": "v0"},
     "AdMarket-tiny-v0": {"config": "tiny_v0"},
+    "AdMarketImpression-v0": {},
+    "AdMarketImpression-tiny-v0": {"config": "tiny"},
     **{f"AdMarket-case-{name}-v1": {"config": case.config} for name, case in CASES.items()},
 }
 """Environment id -> the arguments that make it."""
@@ -28,9 +32,5 @@ def register_envs() -> None:
     """Registers every id once; safe to call again."""
     for name, arguments in IDS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(
-                id=name,
-                entry_point=ENTRY_POINT,
-                vector_entry_point=VECTOR_ENTRY_POINT,
-                kwargs=dict(arguments),
-            )
+            one, many = IMPRESSIONS if name.startswith("AdMarketImpression") else MARKETS
+            gymnasium.register(id=name, entry_point=one, vector_entry_point=many, kwargs=dict(arguments))

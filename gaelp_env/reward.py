@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.config import Goals
@@ -36,7 +37,8 @@ def conversions(ledger: Any, goals: Goals) -> float:
     return float(ledger["conversions"])
 
 
-def penalty(reached: float, target: float) -> float:
+@njit(cache=True)
+def penalty(reached, target):  # type: ignore[no-untyped-def]
     """AuctionNet's penalty for missing a constraint: min(1, (reached / target) ** 2), in [0, 1].
 
     Args:
@@ -46,7 +48,8 @@ def penalty(reached: float, target: float) -> float:
     return min(1.0, (reached / target) ** 2)
 
 
-def cpa_score_of(orders: float, spend: float, target_cpa: float) -> float:
+@njit(cache=True)
+def cpa_score_of(orders, spend, target_cpa):  # type: ignore[no-untyped-def]
     """AuctionNet's score of an episode: min(1, (target CPA / CPA) ** 2) x orders; without spend, the orders.
 
     Source: AuctionNet (NeurIPS 2024), score of the auto-bidding competition.
@@ -57,11 +60,12 @@ def cpa_score_of(orders: float, spend: float, target_cpa: float) -> float:
       target_cpa: currency an order, > 0.
     """
     if spend <= 0.0:
-        return orders
+        return float(orders)
     return penalty(target_cpa * orders / spend, 1.0) * orders
 
 
-def roas_score_of(revenue: float, spend: float, target_roas: float) -> float:
+@njit(cache=True)
+def roas_score_of(revenue, spend, target_roas):  # type: ignore[no-untyped-def]
     """The same for a return on ad spend: min(1, (ROAS / target) ** 2) x attributed revenue, currency."""
     if spend <= 0.0:
         return revenue
@@ -78,8 +82,9 @@ def cpa_score(ledger: Any, goals: Goals) -> float:
     """
     spend, before = _spends(ledger)
     orders = int(ledger["episode_attributed"])
-    return cpa_score_of(orders, spend, goals.target_cpa) - cpa_score_of(
-        orders - int(ledger["attributed"]), before, goals.target_cpa
+    earlier = float(orders - int(ledger["attributed"]))
+    return float(
+        cpa_score_of(float(orders), spend, goals.target_cpa) - cpa_score_of(earlier, before, goals.target_cpa)
     )
 
 
@@ -91,8 +96,9 @@ def roas_score(ledger: Any, goals: Goals) -> float:
     spend, before = _spends(ledger)
     revenue = int(ledger["episode_revenue_micro"])
     earlier = revenue - int(ledger["attributed_revenue_micro"])
-    return roas_score_of(revenue / MICRO, spend, goals.target_roas) - roas_score_of(
-        earlier / MICRO, before, goals.target_roas
+    return float(
+        roas_score_of(revenue / MICRO, spend, goals.target_roas)
+        - roas_score_of(earlier / MICRO, before, goals.target_roas)
     )
 
 

@@ -6,42 +6,23 @@ spending live in the market record: then the law (highest_bid.py) is another one
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.auction import FIRST, OWNED
 from gaelp_env.config import MarketConfig
-from gaelp_env.constants import constants_of, levels_of, price_log_levels, season_of
 from gaelp_env.highest_bid import highest_table
-from gaelp_env.ledger import K, R
+from gaelp_env.ledger import RECORD, K, R
+from gaelp_env.plan import plan_of
 from gaelp_env.prices import KNOTS, flat_table, gamma_table, quantile_table
-from gaelp_env.rivals import STRATEGIES, adapt, bidders_on
+from gaelp_env.rivals import adapt, bidders_on
 
 Floats = NDArray[np.float64]
-
-
-class Bidders(NamedTuple):
-    """The rival bidders of a configuration, `[R]` each."""
-
-    strategy: NDArray[np.int64]
-    value: Floats  # median, multiple of the channel's level
-    log_sd: Floats
-    budget: Floats  # currency a day; 0: none
-
-
-@lru_cache(maxsize=64)
-def bidders_of(config: MarketConfig) -> Bidders:
-    """The rival bidders of a configuration (never change them)."""
-    rivals = config.rivals.in_order()
-    return Bidders(
-        np.array([STRATEGIES[rival.strategy] for rival in rivals], np.int64),
-        np.array([rival.value for rival in rivals], np.float64),
-        np.array([rival.value_log_sd for rival in rivals], np.float64),
-        np.array([rival.budget_per_day for rival in rivals], np.float64),
-    )
 
 
 @lru_cache(maxsize=64)
@@ -70,19 +51,43 @@ def price_tables(record: Any, config: MarketConfig) -> Floats:
     """
     if config.rivals.kind == "drawn":
         return drawn_tables(config)
-    bidders, tables = bidders_of(config), np.empty((K, KNOTS))
-    log_median, active = np.empty(R), np.empty(R, np.bool_)
-    shade, spent = np.ascontiguousarray(record["rival_shade"]), np.ascontiguousarray(record["rival_spent"])
-    value = np.ascontiguousarray(np.tile(bidders.value[:, None], (1, K)))
-    for k in range(K):
-        bidders_on(k, bidders.strategy, shade, spent, value, bidders.budget, log_median, active)
-        level = highest_table(log_median, bidders.log_sd, active, tables[k])
-        tables[k] -= level
-        record["rival_level"][k] = level
+    tables, records = np.empty((K, KNOTS)), np.array([record], RECORD)
+    make_tables(plan_of(config), records, tables)
+    record["rival_level"] = records[0]["rival_level"]
     return tables
 
 
-def let_adapt(record: Any, config: MarketConfig, ledger: Any, our_bids: Floats) -> None:
+@njit(cache=True, nogil=True)
+def make_tables(plan, records, tables):  # type: ignore[no-untyped-def]
+    """The law of bidding rivals' highest price, into `tables`, and its medians into the record."""
+    p, r = plan[0], records[0]
+    log_median, active, value = np.empty(R), np.empty(R, np.bool_), np.empty((R, K))
+    for rival in range(R):
+        for k in range(K):
+            value[rival, k] = p.value[rival]
+    for k in range(K):
+        bidders_on(k, p.strategy, r.rival_shade, r.rival_spent, value, p.rival_budget, log_median, active)
+        level = highest_table(log_median, p.value_log_sd, active, tables[k])
+        for i in range(KNOTS):
+            tables[k, i] -= level
+        r.rival_level[k] = level
+
+
+@njit(inline="always")
+def _share_of_day(p, hour_of_week):  # type: ignore[no-untyped-def]
+    """The share of a day's traffic that has gone by at an hour of the week (of any week), in [0, 1)."""
+    day = int(math.floor((hour_of_week + 1e-9) / 24.0))
+    hour = hour_of_week + 1e-9 - 24.0 * day
+    whole, gone = 0.0, 0.0
+    for k in range(24):
+        weight = p.traffic[24 * (day % 7) + k]
+        whole += weight
+        gone += weight * min(1.0, max(0.0, hour - k))
+    return gone / whole
+
+
+@njit(cache=True, nogil=True)
+def let_adapt(constants, plan, records, ledgers, our_bids):  # type: ignore[no-untyped-def]
     """Lets the rival bidders pace and learn from the tick that closes; drawn prices do not.
 
     They meet our bid at the share of a channel's opportunities that we bid for: frequency caps, spent budgets
@@ -90,23 +95,28 @@ def let_adapt(record: Any, config: MarketConfig, ledger: Any, our_bids: Floats) 
     all of ours (a simplification: the ledger does not tell audiences apart).
 
     Args:
-      record: the market record, its clock not yet moved on; shades and spending are changed.
-      ledger: of the tick.
+      constants, plan: of the configuration.
+      records: the market record, its clock not yet moved on; shades and spending are changed.
+      ledgers: of the tick.
       our_bids: `[K]` CPM, the highest that we bid on a channel in the tick's auctions; 0 for none.
     """
-    if config.rivals.kind == "drawn":
+    c, p, r = constants[0], plan[0], records[0]
+    if not p.bidders:
         return
-    c, bidders, season = constants_of(config), bidders_of(config), season_of(config)
-    levels = levels_of(config)  # that of the tick, without what the rivals themselves make of it
-    log_level = price_log_levels(record, config) - levels.moves * record["rival_level"]
-    level = levels.reference * np.exp(log_level)
-    shade, spent = np.ascontiguousarray(record["rival_shade"]), np.ascontiguousarray(record["rival_spent"])
-    opportunities = np.ascontiguousarray(ledger["opportunities"])
-    start_h = season.start_h + c.tick_h * int(record["tick"])
+    hour = int(math.floor(p.start_h + p.tick_h * r.tick + 1e-9)) % 24
+    value, score, share = np.empty((R, K)), np.empty(K), np.empty(K)
+    first_price, pressed = np.empty(K, np.bool_), np.empty(K, np.bool_)
+    for k in range(K):
+        # the level of the tick, without what the rivals themselves make of it
+        level = p.reference[k] * math.exp(p.moves[k] * (p.log_price[hour] + r.pressure[k]))
+        first_price[k], pressed[k] = c.rule[k] == FIRST, c.rule[k] != OWNED
+        score[k] = our_bids[k] * c.quality_score[k]
+        share[k] = ledgers[0].bids[k] / max(ledgers[0].opportunities[k], 1)
+        for rival in range(R):
+            value[rival, k] = p.value[rival] * level
+    start_h = p.start_h + p.tick_h * r.tick
     adapt(
-        bidders.strategy, shade, spent, bidders.value[:, None] * level, bidders.log_sd, bidders.budget,
-        c.rule == FIRST, c.rule != OWNED, our_bids * c.quality_score,
-        ledger["bids"] / np.maximum(opportunities, 1), opportunities, season.share_of_day(start_h),
-        season.share_of_day(start_h + c.tick_h), config.rivals.learning_rate,
+        p.strategy, r.rival_shade, r.rival_spent, value, p.value_log_sd, p.rival_budget, first_price, pressed,
+        score, share, ledgers[0].opportunities, _share_of_day(p, start_h),
+        _share_of_day(p, start_h + p.tick_h), p.learning_rate,
     )  # fmt: skip
-    record["rival_shade"], record["rival_spent"] = shade, spent

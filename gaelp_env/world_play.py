@@ -13,7 +13,7 @@ from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import A, K
 from gaelp_env.market import Checkpoint, Market, Tick
 from gaelp_env.population import moments
-from gaelp_env.world_log import EpisodeLog
+from gaelp_env.world_log import EpisodeLog, Happened
 from gaelp_env.world_outbox import Outbox
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
@@ -51,7 +51,7 @@ class Play:
         self._outbox = Outbox(self.terms.touch_log)
         self._mark: Checkpoint | None = None
         self._ticks = 0
-        self._half = self._stirred = False
+        self._half = self._stirred = self._lent = False
 
     @property
     def mode(self) -> str:
@@ -94,6 +94,11 @@ class Play:
         return int(self.playing().record["episode"])
 
     @property
+    def lent(self) -> bool:
+        """Whether the market is lent, see `lend`."""
+        return self._lent
+
+    @property
     def ticks(self) -> int:
         """Whole ticks played in the open episode."""
         return self._ticks
@@ -118,7 +123,7 @@ class Play:
         market.begin_episode()
         self.log.begin(market.record, label)
         self._ticks = 0
-        self._half = self._stirred = False
+        self._half = self._stirred = self._lent = False
 
     def step(self, bids_cpm: Any) -> Tick:
         """Plays one tick. The first one takes the lease.
@@ -166,6 +171,28 @@ class Play:
         self._half = self._stirred = True
         yield
         self._half = False
+
+    def lend(self) -> Market:
+        """The market, to be moved from outside by opportunities; until `take_back` the open episode can only
+        be rolled back. Whoever borrows calls `hold` before anything is to count."""
+        market = self.playing()
+        self._half = self._stirred = self._lent = True
+        return market
+
+    def take_back(self, ticks: int, happened: Happened | None, conversions: Any, wins: int) -> None:
+        """Counts whole ticks that were played on a market that was lent, with what happened in them."""
+        self._half = self._lent = False
+        if self.mode == "write" and happened is not None:
+            self.log.note(happened, conversions, wins)
+        self._ticks += ticks
+
+    def hold(self) -> None:
+        """Takes the lease of a world that is written, or tells the store that its holder lives.
+
+        Raises: WorldBusy, WorldMoved or LeaseLost if somebody else writes.
+        """
+        if self.mode == "write":
+            self._hold()
 
     def _hold(self) -> None:
         try:
@@ -261,6 +288,11 @@ class Play:
         """All that waits for a commit, packed. Raises RuntimeError for a reading world."""
         if self.mode == "read":
             raise RuntimeError(f"World {self.name!r} is open for reading; it never writes.")
+        if self._lent and self.log.finished:
+            raise RuntimeError(
+                f"A tick of world {self.name!r} is being played opportunity by opportunity; reset() or "
+                "close() its environment, which ends the tick and commits."
+            )
         if self.log.finished:
             self._pack()
         return self._outbox.batches

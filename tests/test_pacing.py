@@ -16,6 +16,7 @@ from gaelp_env.constants import season_of
 from gaelp_env.ledger import LEDGER, RECORD
 from gaelp_env.market import Market
 from gaelp_env.pacing import LEAST, paced
+from gaelp_env.plan import plan_of
 from tests.markets import state_of, told
 
 MULTIPLIER = st.floats(LEAST, 1.0)
@@ -226,28 +227,28 @@ def test_the_budget_most_ahead_of_its_plan_moves_the_multiplier(
     spent: float, today: float, error: float
 ) -> None:
     """Six hours of twelve, and of a day, at 10 an hour; the last tick itself was as planned."""
-    record, ledger = np.zeros((), RECORD), np.zeros((), LEDGER)
+    record, ledger = np.zeros(1, RECORD), np.zeros(1, LEDGER)
     record["tick"] = record["episode_tick"] = 6
     record["spent_micro"], record["day_spent_micro"], record["pace"] = spent * 1e6, today * 1e6, 0.5
-    ledger["spend_micro"][0] = 10e6
-    close_budgets(record, ledger, load_config(FLAT | {"budget.lifetime": 1.0}))
+    ledger["spend_micro"][:, 0] = 10e6
+    close_budgets(plan_of(load_config(FLAT | {"budget.lifetime": 1.0})), record, ledger)
     assert record["pace"] == pytest.approx(0.5 * math.exp(0.5 * error), rel=1e-12)
     assert record["day_spent_micro"] == today * 1e6
 
 
 def test_a_day_that_is_over_moves_nothing_and_midnight_keeps_the_multiplier() -> None:
-    config, record, ledger = load_config(FLAT), np.zeros((), RECORD), np.zeros((), LEDGER)
+    config, record, ledger = load_config(FLAT), np.zeros(1, RECORD), np.zeros(1, LEDGER)
     record["tick"], record["episode_tick"], record["pace"] = 23, 11, 0.3
     record["day_spent_micro"], record["day_over"] = 240e6, 1
-    close_budgets(record, ledger, config)
+    close_budgets(plan_of(config), record, ledger)
     assert (record["pace"], record["day_over"]) == (0.3, 1)
     record["tick"], record["episode_tick"] = 24, 12
-    close_budgets(record, ledger, config)
+    close_budgets(plan_of(config), record, ledger)
     assert (record["pace"], record["day_over"], record["day_spent_micro"]) == (0.3, 0, 0)
     record["day_over"], ledger["stopped"] = 1, 1  # the tick that ends a day has bids, and tells something
     record["day_spent_micro"], record["tick"], record["episode_tick"] = 240e6, 25, 1
-    ledger["spend_micro"][0] = 240e6
-    close_budgets(record, ledger, config)
+    ledger["spend_micro"][:, 0] = 240e6
+    close_budgets(plan_of(config), record, ledger)
     assert record["pace"] == pytest.approx(0.3 * math.exp(-0.5), rel=1e-12)
 
 
@@ -258,9 +259,9 @@ def test_a_day_that_is_over_moves_nothing_and_midnight_keeps_the_multiplier() ->
 )
 def test_a_day_holds_the_ticks_that_begin_in_it(minutes: float, born: int, tick: int) -> None:
     epoch = f"2026-01-07T{born // 60:02d}:{born % 60:02d}:00"
-    season = season_of(load_config({"clock.epoch": epoch}))
-    tick_h = minutes / 60.0
-    first, count = day_of(tick, season, tick_h)
+    config = load_config({"clock.epoch": epoch, "clock.tick_minutes": minutes})
+    season, tick_h = season_of(config), minutes / 60.0
+    first, count = day_of(plan_of(config), tick)
     day = season.day(tick_h * tick)
     assert 0 <= first <= tick < first + count
     for inside in (first, first + count - 1):
@@ -269,10 +270,12 @@ def test_a_day_holds_the_ticks_that_begin_in_it(minutes: float, born: int, tick:
     assert season.day(tick_h * (first + count)) == day + 1
 
 
-@given(st.integers(0, 2000), st.integers(1, 500))
-def test_shares_of_the_traffic_are_those_of_its_hours(first: int, count: int) -> None:
+@given(st.integers(0, 2000), st.integers(1, 500), st.data())
+def test_shares_of_the_traffic_are_those_of_its_hours(first: int, count: int, draw: st.DataObject) -> None:
     config = load_config({"clock.epoch": "2026-01-07T12:30:00"})
-    season, shares = season_of(config), traffic_shares(config, first, count)
-    assert shares.sum() == pytest.approx(1.0, rel=1e-12)
+    gone = draw.draw(st.integers(1, count))
+    season, (part, last) = season_of(config), traffic_shares(plan_of(config), first, count, gone)
     weights = [season.traffic[season.hour_of_week(0.5 * tick)] for tick in range(first, first + count)]
-    assert shares == pytest.approx(np.array(weights) / sum(weights), rel=1e-12)
+    assert part == pytest.approx(sum(weights[:gone]) / sum(weights), rel=1e-12)
+    assert last == pytest.approx(weights[gone - 1] / sum(weights), rel=1e-12)
+    assert traffic_shares(plan_of(config), first, count, count + 3)[0] == pytest.approx(1.0, rel=1e-12)

@@ -14,8 +14,8 @@ from gaelp_env import by_hand
 from gaelp_env.adstock import gained, hill
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import as_record, constants_of
-from gaelp_env.market import Market
 from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS
+from gaelp_env.market import Market
 from gaelp_env.prospect import advance_probability, prospect, prospect_table, value_of_visit
 from gaelp_env.worth import (
     _parts,

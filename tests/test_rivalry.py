@@ -11,12 +11,13 @@ import pytest
 
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.config_load import load_config
-from gaelp_env.constants import levels_of, median_prices
+from gaelp_env.constants import constant_record_of, levels_of, median_prices
 from gaelp_env.env import AdMarketEnv
 from gaelp_env.ledger import LEDGER, K, R
 from gaelp_env.market import Market
+from gaelp_env.plan import plan_of
 from gaelp_env.prices import KNOTS, flat_table
-from gaelp_env.rivalry import bidders_of, drawn_tables, initial_shades, let_adapt, price_tables
+from gaelp_env.rivalry import drawn_tables, initial_shades, let_adapt, price_tables
 from gaelp_env.rivals import LEARNING, NONE, PACED, SHADING, TRUTHFUL
 from tests.markets import state_of, told
 
@@ -53,11 +54,11 @@ def market_of(rivals: Mapping[str, Any], seed: int = 5, keys: Mapping[str, Any] 
 
 def test_a_configuration_says_who_the_rivals_are() -> None:
     config = load_config({"rivals": MIXED})
-    bidders = bidders_of(config)
-    assert bidders.strategy.tolist() == [TRUTHFUL, SHADING, PACED, LEARNING]
-    assert bidders.value.tolist() == [0.55, 0.8, 0.9, 1.1]
-    assert bidders.budget.tolist() == [0.0, 0.0, 20.0, 0.0]
-    assert bidders_of(MarketConfig()).strategy.tolist() == [NONE] * R
+    bidders = plan_of(config)[0]
+    assert bidders["strategy"].tolist() == [TRUTHFUL, SHADING, PACED, LEARNING]
+    assert bidders["value"].tolist() == [0.55, 0.8, 0.9, 1.1]
+    assert bidders["rival_budget"].tolist() == [0.0, 0.0, 20.0, 0.0]
+    assert plan_of(MarketConfig())[0]["strategy"].tolist() == [NONE] * R
     shades = initial_shades(config)
     assert shades.shape == (R, K)
     assert shades[:, 0].tolist() == [1.0, 0.7, 0.8, 0.8]
@@ -149,16 +150,26 @@ def test_rivals_meet_us_at_the_share_of_opportunities_that_we_bid_for(bids: int)
         market = market_of(MIXED)
         ledger = np.zeros((), LEDGER)
         ledger["opportunities"], ledger["bids"] = 100, count
-        let_adapt(market.record, market.config, ledger, 1.5 * CPM)
+        adapt_to(market, ledger, 1.5 * CPM)
         spent.append(float(market.record["rival_spent"][2]))
     assert spent[1] != pytest.approx(spent[0], rel=0.05)
     assert spent[2] == pytest.approx((1.0 - bids / 100) * spent[0] + bids / 100 * spent[1], rel=1e-9)
 
 
+def adapt_to(market: Market, ledger: Any, our_bids: np.ndarray) -> None:
+    let_adapt(
+        constant_record_of(market.config),
+        plan_of(market.config),
+        market._records,
+        ledger.reshape(1),
+        our_bids,
+    )
+
+
 def test_rivals_learn_nothing_from_a_tick_without_opportunities() -> None:
     market = market_of(MIXED)
     before = np.asarray(market.record["rival_shade"]).copy()
-    let_adapt(market.record, market.config, np.zeros((), LEDGER), CPM)
+    adapt_to(market, np.zeros((), LEDGER), CPM)
     assert market.record["rival_shade"][3].tolist() == before[3].tolist()
     assert not market.record["rival_spent"].any()
 

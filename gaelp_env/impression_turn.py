@@ -1,0 +1,204 @@
+"""From one tick to the next, compiled: what market.py's `advance` does around the people it meets.
+
+The parts are those of opening.py, births.py, arrivals.py, encounters.py, rivalry.py and closing.py.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import carray, njit  # type: ignore[attr-defined]
+
+from gaelp_env.arrivals import count_candidates, sweep
+from gaelp_env.births import be_born, births_by
+from gaelp_env.chance import CANDIDATE as CANDIDATE_DRAWS
+from gaelp_env.chance import uniforms
+from gaelp_env.closing import close_budgets, close_tick
+from gaelp_env.encounters import settle
+from gaelp_env.impression_desk import (
+    ATTRIBUTED,
+    BORN,
+    CANDIDATE,
+    CLOSED,
+    MARGIN,
+    OPEN,
+    ORDERS,
+    bare,
+    gain,
+)
+from gaelp_env.impression_view import write_head
+from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, SCORE_UNIT, A, K
+from gaelp_env.opening import moved, open_moment, rank_floors
+from gaelp_env.pointers import pointer, prices_of
+from gaelp_env.population import COLD, HOT
+from gaelp_env.prices import KNOTS
+from gaelp_env.rivalry import let_adapt, make_tables
+
+WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
+
+
+@njit(cache=True, nogil=True)
+def _take_in(constants, plan, desk, r, t, count):  # type: ignore[no-untyped-def]
+    """Lets `count` newcomers be born, at the end of the columns."""
+    hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
+    number = carray(pointer(desk.number), desk.capacity, np.uint32)
+    rate = carray(pointer(desk.rate), desk.capacity, np.float32)
+    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
+    words_hot = carray(pointer(desk.hot), (desk.capacity, WORDS_HOT), np.uint64)
+    words_cold = carray(pointer(desk.cold), (desk.capacity, WORDS_COLD), np.uint64)
+    for k in range(count):
+        i = desk.size + k
+        words_hot[i, :] = np.uint64(0)
+        words_cold[i, :] = np.uint64(0)
+        be_born(
+            constants[0], plan[0], r.key, r.tick, r.next_number + k, plan[0].tick_h * r.tick, hot[i], cold[i]
+        )
+        number[i], rate[i], changed[i] = hot[i].number, hot[i].rate, 1
+    desk.size += count
+    r.next_number += count
+    r.active += count
+    r.stage_count[0] += count
+    r.intent_sum += count * int(math.floor(np.float32(constants[0].intent_base) * SCORE_UNIT + 0.5))
+    t.births = count
+
+
+@njit(inline="always")
+def _bucket(at_h, start_h, tick_h, total):  # type: ignore[no-untyped-def]
+    return min(total - 1, int((at_h - start_h) / tick_h * total))
+
+
+@njit(cache=True, nogil=True)
+def _list_candidates(c, m, desk, index, counts, met, total, raw, starts):  # type: ignore[no-untyped-def]
+    """Lists the tick's candidates by moment, ties by user and then by number, in time linear in `total`."""
+    hot = carray(pointer(desk.hot), desk.capacity, HOT)
+    listed = carray(pointer(desk.candidates), desk.room, CANDIDATE)
+    starts[: total + 1] = 0
+    n = 0
+    for k in range(met):
+        row = hot[index[k]]
+        for j in range(counts[k]):
+            u, kind, real, winnable = uniforms(m.key, row.number, m.tick, CANDIDATE_DRAWS, j)
+            one = raw[n]
+            one.at_h, one.place, one.j = m.start_h + c.tick_h * u, index[k], j
+            one.kind, one.real, one.winnable = kind, real, winnable
+            starts[_bucket(one.at_h, m.start_h, c.tick_h, total) + 1] += 1
+            n += 1
+    for b in range(total):
+        starts[b + 1] += starts[b]
+    for k in range(total):
+        b = _bucket(raw[k].at_h, m.start_h, c.tick_h, total)
+        at = starts[b]
+        starts[b] += 1
+        listed[at] = raw[k]
+    for k in range(1, total):
+        if listed[k - 1].at_h > listed[k].at_h:
+            raw[0] = listed[k]
+            p = k - 1
+            while p >= 0 and listed[p].at_h > raw[0].at_h:
+                listed[p + 1] = listed[p]
+                p -= 1
+            listed[p + 1] = raw[0]
+    desk.count, desk.cursor = total, 0
+
+
+@njit(inline="always")
+def _budget(p, r, desk):  # type: ignore[no-untyped-def]
+    """The tightest budget; on a tie the longest one."""
+    desk.left_micro, desk.mark = p.per_episode_micro - r.spent_micro, 0
+    for mark, left in ((1, p.per_day_micro - r.day_spent_micro), (2, p.lifetime_micro - r.spend_micro)):
+        if left <= desk.left_micro:
+            desk.left_micro, desk.mark = left, mark
+
+
+@njit(cache=True, nogil=True)
+def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-def]
+    """Opens the next tick: season, newcomers, and who may be met when.
+
+    Args:
+      work: (positions, luck, numbers of candidates by user, CANDIDATE, int64 by candidate), to work in.
+      blank: one LEDGER of zeros.
+    Returns: whether it is open; if not, an array is too short, and called again it goes on from there.
+    """
+    index, luck, counts = bare(work[0], np.int64), bare(work[1], np.float64), bare(work[2], np.int64)
+    raw, starts = bare(work[3], CANDIDATE), bare(work[4], np.int64)
+    c, p = constants[0], plan[0]
+    r, m = carray(pointer(desk.record), 1, RECORD)[0], carray(pointer(desk.moment), 1, MOMENT)[0]
+    ledgers = carray(pointer(desk.ledger), 1, LEDGER)
+    t = ledgers[0]
+    if desk.phase == CLOSED:
+        count = births_by(plan, r.key, r.tick, r.initial_users)
+        if desk.size + count > desk.capacity:
+            desk.need = desk.size + count
+            return False
+        ledgers[0] = blank[0]
+        t.tick = desk.tick = r.tick
+        m.prices_at = desk.tables
+        desk.weight = open_moment(p, r, m)
+        rank_floors(c, p, m, prices_of(m))
+        desk.over = (r.exhausted or r.day_over or r.all_over) != 0
+        _budget(p, r, desk)
+        desk.spent_micro = 0
+        for k in range(K):
+            desk.given_cpm[k] = desk.stood_cpm[k] = 0.0
+            for a in range(A):
+                m.bid_cpm[k, a] = 0.0
+        if count:
+            _take_in(constants, plan, desk, r, t, count)
+        write_head(p, r, desk)
+        desk.phase = BORN
+    if len(index) <= desk.size:
+        desk.need = 0
+        return False
+    number = carray(pointer(desk.number), desk.capacity, np.uint32)
+    rate = carray(pointer(desk.rate), desk.capacity, np.float32)
+    listed = sweep(r.key, r.tick, number, rate, 0, desk.size, desk.weight, index, luck)
+    met, total = count_candidates(rate, desk.weight, index, luck, listed, counts)
+    desk.need = total + desk.n_pending + max(desk.n_touches, desk.n_visits, desk.n_orders)
+    if desk.need > desk.room or total >= len(raw):
+        return False
+    if not desk.keep:
+        desk.n_orders = 0
+    _list_candidates(c, m, desk, index, counts, met, total, raw, starts)
+    desk.phase = OPEN
+    return True
+
+
+@njit(cache=True, nogil=True)
+def close_turn(constants, plan, desk):  # type: ignore[no-untyped-def]
+    """Closes the tick: orders fall due, rivals adapt, counters and budgets move, the clock goes on."""
+    p = plan[0]
+    records, moments = carray(pointer(desk.record), 1, RECORD), carray(pointer(desk.moment), 1, MOMENT)
+    ledgers, r = carray(pointer(desk.ledger), 1, LEDGER), records[0]
+    t = ledgers[0]
+    r.spent_micro += desk.spent_micro
+    desk.spent_micro = 0
+    hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
+    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
+    pending = carray(pointer(desk.pending), desk.room, np.int64)
+    orders = carray(pointer(desk.orders), desk.room, CONVERSION)
+    order_h = carray(pointer(desk.order_h), (desk.room, 2), np.float64)
+    first = desk.n_orders
+    stay, due = settle(
+        constants, moments, hot, cold, changed, pending, desk.n_pending, p.tick_h * (r.tick + 1), ledgers,
+        records, orders[first:], order_h[first:],
+    )  # fmt: skip
+    desk.n_pending = stay
+    desk.n_orders += due
+    gain(desk, MARGIN, t.margin_micro)
+    gain(desk, ATTRIBUTED, t.attributed_micro)
+    gain(desk, ORDERS, t.conversions)
+    for k in range(K):
+        r.bid_cpm[k] = desk.given_cpm[k]
+        desk.wins += t.wins[k]
+    if p.bidders:
+        let_adapt(constants, plan, records, ledgers, desk.stood_cpm)
+    close_tick(records, ledgers, 2.0 ** (-p.tick_h / 24.0))
+    close_budgets(plan, records, ledgers)
+    pressure = moved(r.key, r.tick, r.pressure, p.pressure_log_sd, p.tick_h, p.pressure_half_life_h)
+    for k in range(K):
+        r.pressure[k] = pressure[k]
+    r.last = ledgers[0]
+    if p.bidders:
+        make_tables(plan, records, carray(pointer(desk.tables), (K, KNOTS), np.float64))
+    desk.phase = CLOSED
