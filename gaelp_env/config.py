@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -54,6 +56,13 @@ class MarketConfig(Part):
     def fingerprint(self) -> str:
         """The first 16 hex digits of the SHA-256 of `to_json()`."""
         return self._fingerprint
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's: a copy with fields replaced, unchecked."""
+        copied = super().model_copy(update=update, deep=deep)
+        # pydantic copies what is cached as well, and with it the fingerprint of another market.
+        copied.__dict__.pop("_fingerprint", None)
+        return copied
 
     # Tables are cached by configuration and looked up at every tick, so equality must be cheap.
     def __hash__(self) -> int:
