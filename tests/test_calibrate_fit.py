@@ -78,6 +78,8 @@ def test_nothing_to_fit_and_a_start_outside_its_bounds_are_refused() -> None:
 
 OFTEN = Free("visits.return_buyer", 0.5, 0.25, 2.0)
 """A configuration accepts it up to 0.95."""
+BUSY = with_constants(MarketConfig(), {"people.visits_per_day": 4.0})
+"""Candidates to visit come often enough for any probability to return."""
 
 
 def returns(config: MarketConfig) -> Mapping[str, float]:
@@ -87,12 +89,10 @@ def returns(config: MarketConfig) -> Mapping[str, float]:
 @pytest.mark.parametrize(("wanted", "least"), [(0.92, 0.9), (1.5, 0.8)], ids=["before", "beyond"])
 def test_points_that_a_configuration_refuses_do_not_end_a_fit(wanted: float, least: float) -> None:
     with pytest.raises(ConfigError):
-        moved(MarketConfig(), (OFTEN,), np.array([1.0]))
+        moved(BUSY, (OFTEN,), np.array([1.0]))
     told: list[int] = []
     targets = [target("often", wanted), target("a", 9.0)]
-    found = fit(
-        MarketConfig(), targets, (OFTEN, GAP), returns, steps=60, say=lambda runs, apart: told.append(runs)
-    )
+    found = fit(BUSY, targets, (OFTEN, GAP), returns, steps=60, say=lambda runs, apart: told.append(runs))
     assert least <= value_of(found.config, OFTEN.name) <= 0.95
     assert value_of(found.config, GAP.name) == pytest.approx(9.0, rel=0.05)
     assert found.runs == told[-1]
@@ -100,7 +100,7 @@ def test_points_that_a_configuration_refuses_do_not_end_a_fit(wanted: float, lea
 
 def test_a_refused_point_misses_every_target_and_is_no_run_of_the_market() -> None:
     wanted = [target("often", 0.5), replace(target("a", 6.0), weight=4.0)]
-    trials = _Trials(MarketConfig(), (OFTEN, GAP), wanted, lambda configs: [*map(returns, configs)], None)
+    trials = _Trials(BUSY, (OFTEN, GAP), wanted, lambda configs: [*map(returns, configs)], None)
     assert trials.at(np.array([1.0, 0.5])) == pytest.approx([MISSING, 2.0 * MISSING])
     assert trials.runs == 0
     assert trials.distances == [MISSING**2]
