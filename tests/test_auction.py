@@ -133,11 +133,11 @@ def test_pressure_has_the_long_run_spread_and_memory_that_it_claims() -> None:
 
 
 @njit
-def costs_of(constants, moment, tables, channel, users):  # type: ignore[no-untyped-def]
+def costs_of(constants, moment, channel, users):  # type: ignore[no-untyped-def]
     """Micro-units paid by slot, -1 where the auction is lost."""
     out = np.empty(users, np.int64)
     for user in range(users):
-        slot, cpm, _view, _bound = buy_slot(constants[0], moment[0], tables, channel, 0, user, 0)
+        slot, cpm, _view, _bound = buy_slot(constants[0], moment[0], channel, 0, user, 0)
         out[user] = -1 if slot == LOST else micro(cpm)
     return out
 
@@ -157,10 +157,12 @@ def auctions(bid: float, *, floor_share: float = 0.0) -> tuple[np.ndarray, np.nd
     moment["bid_cpm"], moment["price_median"], moment["floor_median"] = bid, MEDIAN, 40.0
     moment["beats_rivals"] = quantile_of(bid, MEDIAN, LOG_SD)
     moment["beats_floor"] = quantile_of(bid, 40.0, 1.0)
+    tables = drawn_tables(config)
+    moment["prices_at"] = tables.ctypes.data
     rules = constants["rule"][0].tolist()
     paid = []
     for rule in (SECOND, FIRST):
-        micros = costs_of(constants, moment, drawn_tables(config), rules.index(rule), SLOTS)
+        micros = costs_of(constants, moment, rules.index(rule), SLOTS)
         paid.append(np.where(micros >= 0, micros / 1000.0, np.nan))
     return paid[0], paid[1]
 

@@ -22,6 +22,7 @@ from gaelp_env.ledger import MOMENT
 from gaelp_env.market import Market
 from gaelp_env.opening import rank_floors
 from gaelp_env.prices import FAMILIES, relative_price
+from gaelp_env.plan import plan_of
 from gaelp_env.rivalry import drawn_tables
 from gaelp_env.slots import next_quantile
 
@@ -30,17 +31,17 @@ SHOWN = st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4)
 
 
 @njit
-def ads_of(constants, moment, tables, users, ours, winnable):  # type: ignore[no-untyped-def]
+def ads_of(constants, moment, users, ours, winnable):  # type: ignore[no-untyped-def]
     """Rivals' ads seen, of one auction a user on channel 0."""
     seen = np.empty(users, np.int64)
     for user in range(users):
-        seen[user] = rival_ads(constants[0], moment[0], tables, 0, user, 0, ours, winnable)
+        seen[user] = rival_ads(constants[0], moment[0], 0, user, 0, ours, winnable)
     return seen
 
 
 @njit
-def cleared(constants, moment, tables, u_rival, u_floor):  # type: ignore[no-untyped-def]
-    return clears_floor(constants[0], moment[0], tables, 0, u_rival, u_floor)
+def cleared(constants, moment, u_rival, u_floor):  # type: ignore[no-untyped-def]
+    return clears_floor(constants[0], moment[0], 0, u_rival, u_floor)
 
 
 @njit
@@ -63,7 +64,8 @@ def ranked(family: str) -> tuple[Any, Any, Any, float]:
     config = load_config({"prices.family": family, "prices.log_sd": LOG_SD, "prices.floor_log_sd": FLOOR_SD})
     c, tables, moment = constants_of(config), drawn_tables(config), np.zeros(1, MOMENT)
     moment["price_median"], moment["floor_median"] = MEDIAN, FLOOR
-    rank_floors(moment, tables, c.rule, c.family, c.price_shape, c.floor_log_sd)
+    moment["prices_at"] = tables.ctypes.data
+    rank_floors(as_record(c)[0], plan_of(config)[0], moment[0], tables)
     return as_record(c), moment, tables, c.price_shape
 
 
@@ -74,8 +76,9 @@ def seen(*, ours: int = LOST, winnable: bool = True, floor_share: float = 0.0, m
     c, tables, moment = constants_of(config), drawn_tables(config), np.zeros(1, MOMENT)
     moment["key"], moment["tick"] = 9, 4
     moment["price_median"], moment["floor_median"] = median, FLOOR
-    rank_floors(moment, tables, c.rule, c.family, c.price_shape, c.floor_log_sd)
-    return np.asarray(ads_of(as_record(c), moment, tables, USERS, ours, winnable))
+    moment["prices_at"] = tables.ctypes.data
+    rank_floors(as_record(c)[0], plan_of(config)[0], moment[0], tables)
+    return np.asarray(ads_of(as_record(c), moment, USERS, ours, winnable))
 
 
 def price(quantiles: np.ndarray, median: float, sd: float) -> np.ndarray:
@@ -139,7 +142,7 @@ def test_ranks_known_to_the_tick_decide_as_the_two_prices_do(
     relative = relative_price(FAMILIES[family], u_rival, shape, tables[0])
     rival, floor = MEDIAN * relative, price_at(u_floor, FLOOR, FLOOR_SD)
     if rival != pytest.approx(floor, rel=1e-6):
-        assert cleared(constants, moment, tables, u_rival, u_floor) == (rival > floor)
+        assert cleared(constants, moment, u_rival, u_floor) == (rival > floor)
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))

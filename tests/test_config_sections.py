@@ -292,3 +292,11 @@ def test_a_range_is_told_with_the_whole_list() -> None:
     inside("rates", (0.0, 1.0), 0.0, 1.0)
     with pytest.raises(ValueError, match=r"rates must lie in \[0, 1\] and is \(0.5, 1.5\)"):
         inside("rates", (0.5, 1.5), 0.0, 1.0)
+
+
+def test_a_copy_with_fields_replaced_is_another_market() -> None:
+    config = MarketConfig()
+    assert config.fingerprint() == config.model_copy().fingerprint()
+    other = config.model_copy(update={"clock": config.clock.model_copy(update={"episode_ticks": 7})})
+    assert other != config
+    assert other.fingerprint() != config.fingerprint()

@@ -80,8 +80,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "impression_view": (*PERSON, "opening"),
     "impression_turn": (*PERSON, *TICK, "births", "encounters", "closing", *DESK),
     "impression_kernel": (
-        *PERSON, *TICK, *DESK, "actions", "bidding", "visiting", "prefetch", "impression_turn",
-    ),  # fmt: skip
+        *PERSON,
+        *TICK,
+        *DESK,
+        "actions",
+        "bidding",
+        "visiting",
+        "prefetch",
+        "impression_turn",
+    ),
     "impression_books": (*PERSON, "plan", "market", "world", "worth", "impression_desk"),
     "impression_floor": (*PERSON, "plan", "prospect", "opportunities", "world", "impression_*"),
     "impression": ("*",),

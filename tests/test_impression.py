@@ -29,7 +29,9 @@ NOBODY: dict[str, Any] = {
     **SMALL,
     "people.users": 1,
     "people.media_per_day": 1e-6,
-    "people.visits_per_day": 0.0, "visits.return_probability": [0.0] * 5, "visits.return_buyer": 0.0,
+    "people.visits_per_day": 0.0,
+    "visits.return_probability": [0.0] * 5,
+    "visits.return_buyer": 0.0,
 }
 BID = np.array([0.4], np.float32)
 

