@@ -13,7 +13,7 @@ from gaelp_env.prices import KNOTS
 
 
 @intrinsic
-def pointer(typing_context: Any, address: Any) -> Any:
+def _pointer(typing_context: Any, address: Any) -> Any:
     """An address (an unsigned integer) as a pointer, for `numba.carray`."""
     if not isinstance(address, types.Integer):
         return None
@@ -22,6 +22,10 @@ def pointer(typing_context: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(address), emit
+
+
+pointer: Any = _pointer
+"""As compiled code calls it: with the address alone."""
 
 
 @njit(inline="always")

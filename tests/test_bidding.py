@@ -21,8 +21,8 @@ from gaelp_env.constants import as_record, constants_of
 from gaelp_env.ledger import MOMENT
 from gaelp_env.market import Market
 from gaelp_env.opening import rank_floors
-from gaelp_env.prices import FAMILIES, relative_price
 from gaelp_env.plan import plan_of
+from gaelp_env.prices import FAMILIES, relative_price
 from gaelp_env.rivalry import drawn_tables
 from gaelp_env.slots import next_quantile
 
