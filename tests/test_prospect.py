@@ -140,7 +140,8 @@ def test_an_ad_is_worth_what_the_plain_market_says(
     often: float,
 ) -> None:  # fmt: skip
     after = before + (1.0 - before) * gain
-    ours = expected_lift(CONSTANTS, WORTH, stage, before, after, intent, push, click, propensity, often)
+    moves = advance_probability(CONSTANTS, stage, after, intent, push)
+    ours = expected_lift(WORTH, stage, before, after, intent, moves, click, propensity, often)
     theirs = PLAIN.of_ad(stage, before, after, intent, push, click, propensity, often)
     assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
     assert ours >= -1e-9 or stage == 4 or click > 0.0
@@ -219,7 +220,7 @@ def accrued_at(market: Market, at: int) -> int:
 
 @given(st.integers(3, 4), SHARE)
 def test_an_ad_that_does_nothing_is_worth_nothing(stage: int, awareness: float) -> None:
-    nothing = expected_lift(CONSTANTS, WORTH, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, 1.0)
+    nothing = expected_lift(WORTH, stage, awareness, awareness, 0.3, 0.0, 0.0, 1.0, 1.0)
     assert nothing == pytest.approx(0.0, abs=1e-12)
 
 
