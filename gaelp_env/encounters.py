@@ -127,8 +127,8 @@ def meet(  # type: ignore[no-untyped-def]
                 show_rivals(c, m, row, channel, j, bids, LOST, winnable, ledger)
                 continue
             came, cost, click = bid_for(
-                c, m, row, rest, now_h, j, channel, audience, winnable, bids, drawn(words, RESPONSE, first + j),
-                ledger, touches[n_touch], visits[n_visit],
+                c, m, row, rest, now_h, j, channel, audience, winnable, bids,
+                drawn(words, RESPONSE, first + j), ledger, touches[n_touch], visits[n_visit],
             )  # fmt: skip
             if came & CHARGED:
                 won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost

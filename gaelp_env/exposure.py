@@ -64,9 +64,7 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
     """
     before = row.awareness
     after = lift(before, c.awareness_gain[channel] * left)
-    moves = advance_probability(
-        c, row.stage, after, row.intent, c.forward_push[channel, min(row.stage, 2)]
-    )
+    moves = advance_probability(c, row.stage, after, row.intent, c.forward_push[channel, min(row.stage, 2)])
     if row.due_h < 0.0:  # a person who waits for an order decides no other
         usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
         propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual

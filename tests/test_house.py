@@ -35,18 +35,15 @@ WHOLES = ("constants", "births", "prospect", "encounters")
 PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
 TICK = ("plan", "opening", "rivalry", "opportunities")
 DESK = ("impression_desk", "impression_view")
+GROUND = ("published", "chance", "prefetch", "histories", "special_cases", "exponentials", "threads")
 ROOMS: dict[str, tuple[str, ...]] = {
-    "published": (),
-    "chance": (),
-    "prefetch": (),
-    "histories": (),
-    "special_cases": (),
+    **dict.fromkeys(GROUND, ()),
+    "draws": ("chance",),
     "sections*": ("published", "sections*"),
     "config": ("published", "sections*"),
     "ledger": ("config", "prices"),
     "population": ("config", "chance", "histories"),
     **dict.fromkeys(TOPICS, (*LAYOUT, "exponentials")),
-    "exponentials": (),
     "highest_bid": (*LAYOUT, "prices"),
     "rivals": (*LAYOUT, "highest_bid"),
     "observation": (*LAYOUT, "constants"),
@@ -60,9 +57,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "exposure": (*PERSON, "prospect", "worth"),
     "visiting": (*PERSON, "prospect"),
     "opportunities": (*PERSON, "bidding", "exposure", "visiting"),
-    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch"),
+    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch", "draws"),
     "pointers": ("ledger", "prices"),
-    "threads": (),
     "blocks": ("ledger", "population", "arrivals", "encounters", "threads"),
     "worth": (*LAYOUT, *TOPICS, "constants", "prospect"),
     "tick": ("population",),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gaelp_env import by_hand
@@ -116,6 +116,8 @@ def test_the_parts_of_a_visits_worth_add_up_at_the_knots(
     stage: int, a: int, i: int, propensity: float, often: float
 ) -> None:
     awareness, intent = a / 16, i / 12
+    most = CONSTANTS["buy_rate"][stage] * propensity * often * (1.0 + CONSTANTS["intent_boost"])
+    assume(most <= 1.0)  # the parts know no cut but that of a usual person
     p, t1, t2, t3, t4 = parts_at(WORTH, stage, awareness, intent)
     ours = propensity * (often * t1 + t2 + propensity * (often * t3 + t4))
     visit = value_of_visit(CONSTANTS, TABLE, stage, awareness, intent, propensity, often)
