@@ -89,12 +89,15 @@ def clears_floor(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-de
     """Whether a rival's score is at or above the reserve of the auction.
 
     A reserve lies between two whose ranks among rivals' prices the tick knows (`floor_rank`): only for the
-    one score in sixteen that lies between these ranks are the two prices computed.
+    one score in sixteen that lies between these ranks are the two prices computed; in a tick with few
+    candidates, for which reserves were not ranked, they always are.
 
     Args:
       u_rival: quantile of the rival's score in the law of the highest one.
       u_floor: quantile of the reserve.
     """
+    if not m.ranked:
+        return price_clears(c, m, channel, u_rival, u_floor)
     knot = int(u_floor * (FLOOR_KNOTS - 1))
     if u_rival > m.floor_rank[channel, knot + 1]:
         return True
