@@ -103,7 +103,9 @@ def measure_ppo(effort: Effort, say: Say) -> Iterator[Figure]:
     try:
         worlds = DummyVecEnv([lambda: AdMarketEnv(reward="accrued_profit") for _ in range(WORLDS)])
         network = {"net_arch": list(settings.hidden)}
-        model = PPO("MlpPolicy", worlds, seed=1, device="cpu", policy_kwargs=network, **settings.arguments)
+        model = PPO(
+            "MlpPolicy", worlds, seed=1, device="cpu", policy_kwargs=network, **settings.arguments_for(WORLDS)
+        )
         rollout = model.n_steps * WORLDS
         model.learn(rollout)
         steps = max(rollout, effort.ppo_steps // rollout * rollout)

@@ -41,7 +41,7 @@ def train(
     ] = None,
     algorithm: Annotated[Literal["ppo", "sac"], typer.Option(help="The learner.")] = "ppo",
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps; the learner's own default.")] = None,
-    worlds: Annotated[int, typer.Option(min=1, help="Worlds to learn in side by side.")] = 8,
+    worlds: Annotated[int, typer.Option(min=1, help="Worlds to learn in side by side.")] = 64,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder of the policy, the report and the picture.")] = Path(
         "runs/latest"

@@ -54,7 +54,7 @@ class TrainOptions:
     config: str | None = None
     algorithm: str = "ppo"
     steps: int | None = None
-    worlds: int = 8
+    worlds: int = 64
     seed: int = 0
     out: str = "runs/latest"
     vec: str = "native"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from agents.train import TrainOptions
 
 BEFORE_FILE = "before.npz"
-CURVE_EPISODES = 14
-"""Episodes of each world in a point of the learning curve: two weeks by default, so that no weekday shows."""
+CURVE_EPISODES = 7
+"""Episodes of each world in a point of the learning curve: a week by default, so that no weekday shows."""
 
 
 @dataclass(slots=True)
@@ -171,9 +171,7 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
         return normalized, kind.load(
             out / last.policy, env=normalized, tensorboard_log=tensorboard, device="cpu"
         )
-    arguments: dict[str, Any] = dict(settings.arguments)
-    if "n_steps" in arguments:
-        arguments["batch_size"] = _even_batch(arguments["n_steps"] * envs.num_envs, arguments["batch_size"])
+    arguments = settings.arguments_for(envs.num_envs)
     rate = float(arguments["learning_rate"])
     if settings.anneal:
         arguments["learning_rate"] = LinearSchedule(rate, 0.1 * rate, 1.0)
@@ -192,9 +190,3 @@ def _model(manifest: Manifest, out: Path, envs: VecEnv, settings: Settings) -> t
         **arguments,
     )
     return normalized, model
-
-
-def _even_batch(rollout: int, wanted: int) -> int:
-    """The mini-batch nearest to `wanted` of which a rollout holds a whole number."""
-    parts = range(max(1, round(rollout / wanted)), 0, -1)
-    return rollout // next(count for count in parts if rollout % count == 0)

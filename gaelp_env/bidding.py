@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from gaelp_env.auction import FIRST, GSP, OWNED, price_at, wins
-from gaelp_env.chance import AUCTION, SLOTS, uniforms
+from gaelp_env.chance import SLOTS, uniforms
 from gaelp_env.ledger import FLOOR_KNOTS
 from gaelp_env.pointers import prices_of
 from gaelp_env.prices import relative_price
@@ -35,13 +35,15 @@ def slot_won(c, m, channel, audience, number, j, u_price):  # type: ignore[no-un
 
 
 @njit(nogil=True)
-def buy_slot(c, m, channel, audience, number, j):  # type: ignore[no-untyped-def]
+def buy_slot(c, m, channel, audience, number, j, bids):  # type: ignore[no-untyped-def]
     """Auctions a slot.
 
+    Args:
+      bids: the four uniforms of AUCTION.
     Returns: (slot 0, 1, … or LOST, price in CPM, uniform that tells whether it is seen, 1 if the price is
       the reserve).
     """
-    u_price, u_has_floor, u_floor, u_view = uniforms(m.key, number, m.tick, AUCTION, j)
+    u_price, u_has_floor, u_floor, u_view = bids
     rule = c.rule[channel]
     if rule == OWNED:
         won = 0 if u_price <= m.beats_rivals[channel, audience] else LOST
@@ -87,12 +89,15 @@ def clears_floor(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-de
     """Whether a rival's score is at or above the reserve of the auction.
 
     A reserve lies between two whose ranks among rivals' prices the tick knows (`floor_rank`): only for the
-    one score in sixteen that lies between these ranks are the two prices computed.
+    one score in sixteen that lies between these ranks are the two prices computed; in a tick with few
+    candidates, for which reserves were not ranked, they always are.
 
     Args:
       u_rival: quantile of the rival's score in the law of the highest one.
       u_floor: quantile of the reserve.
     """
+    if not m.ranked:
+        return price_clears(c, m, channel, u_rival, u_floor)
     knot = int(u_floor * (FLOOR_KNOTS - 1))
     if u_rival > m.floor_rank[channel, knot + 1]:
         return True
@@ -102,7 +107,7 @@ def clears_floor(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-de
 
 
 @njit(inline="always")
-def rival_ads(c, m, channel, number, j, ours, winnable):  # type: ignore[no-untyped-def]
+def rival_ads(c, m, channel, number, j, bids, ours, winnable):  # type: ignore[no-untyped-def]
     """How many rivals' ads are seen at one opportunity of a channel that is auctioned.
 
     The rivals fill the slots that we do not hold, in the order of their scores; from the first one below the
@@ -114,13 +119,14 @@ def rival_ads(c, m, channel, number, j, ours, winnable):  # type: ignore[no-unty
     has seen those above it.
 
     Args:
+      bids: the four uniforms of AUCTION.
       ours: the slot that we hold, LOST for none.
       winnable: whether any bid could win here; if not, all rivals are beyond reach, and above any reserve.
     Returns: 0 … slots; 0 where no rival bids (a median of 0).
     """
     if m.price_median[channel] <= 0.0:
         return 0
-    u_rival, u_has_floor, u_floor, u_view = uniforms(m.key, number, m.tick, AUCTION, j)
+    u_rival, u_has_floor, u_floor, u_view = bids
     slots, rivals = 1, 1
     if c.rule[channel] == GSP:
         slots, rivals = c.slots[channel], c.rivals[channel]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import carray, njit  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from gaelp_env.chance import BIRTHS, NOBODY, PERSON, normal_quantile, poisson_count, uniforms
@@ -14,9 +14,13 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.constants import constant_record_of
 from gaelp_env.devices import device_of
 from gaelp_env.journey import NEVER_H
+from gaelp_env.ledger import SCORE_UNIT
 from gaelp_env.plan import plan_of
-from gaelp_env.population import EMPTY_MINUTE, NEVER_S, RING, USER
+from gaelp_env.pointers import pointer
+from gaelp_env.population import COLD, EMPTY_MINUTE, HOT, NEVER_S, RING, USER
 from gaelp_env.sessions import NO_SOURCE
+
+WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
 
 
 @njit(inline="always")
@@ -59,6 +63,35 @@ def births_by(plan, key, tick, initial):  # type: ignore[no-untyped-def]
     if mean <= 30.0:
         return poisson_count(u, mean)
     return max(0, int(math.floor(mean + math.sqrt(mean) * normal_quantile(u) + 0.5)))
+
+
+@njit(cache=True, nogil=True)
+def take_in(constants, plan, desk, r, count):  # type: ignore[no-untyped-def]
+    """Lets `count` newcomers be born, at the end of the columns.
+
+    Args:
+      desk: a record with the addresses of the columns, their size and their capacity.
+      r: the market record, written.
+    """
+    hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
+    number = carray(pointer(desk.number), desk.capacity, np.uint32)
+    rate = carray(pointer(desk.rate), desk.capacity, np.float32)
+    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
+    words_hot = carray(pointer(desk.hot), (desk.capacity, WORDS_HOT), np.uint64)
+    words_cold = carray(pointer(desk.cold), (desk.capacity, WORDS_COLD), np.uint64)
+    for k in range(count):
+        i = desk.size + k
+        words_hot[i, :] = np.uint64(0)
+        words_cold[i, :] = np.uint64(0)
+        be_born(
+            constants[0], plan[0], r.key, r.tick, r.next_number + k, plan[0].tick_h * r.tick, hot[i], cold[i]
+        )
+        number[i], rate[i], changed[i] = hot[i].number, hot[i].rate, 1
+    desk.size += count
+    r.next_number += count
+    r.active += count
+    r.stage_count[0] += count
+    r.intent_sum += count * int(math.floor(np.float32(constants[0].intent_base) * SCORE_UNIT + 0.5))
 
 
 def born(config: MarketConfig, key: int, first: int, count: int, tick: int, hour: float) -> NDArray[Any]:

@@ -101,8 +101,9 @@ class Blocks:
         def one(block: int) -> None:
             first, at = self._bounds[block][0], int(self._begins[block])
             self._came[block] = meet(
-                constants, self.moments, people.hot, people.cold, people.changed, self._index[first:],
-                self._candidates[first:], self._listed[block, 0], ledgers[block : block + 1],
+                constants, self.moments, people.number, people.hot, people.cold, people.changed,
+                self._index[first:], self._candidates[first:], self._listed[block, 0],
+                ledgers[block : block + 1],
                 sums[block : block + 1], self._touches[at:],
                 (
                     self._won_h[at:], self._won_number[at:], self._won_cost[at:], self._touch_h[at:],

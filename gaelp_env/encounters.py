@@ -23,7 +23,7 @@ from numba import njit
 from gaelp_env.arrivals import MAX_CANDIDATES, sort_moments
 from gaelp_env.attribution import last_click
 from gaelp_env.bidding import LOST
-from gaelp_env.chance import CANDIDATE, uniforms
+from gaelp_env.draws import BIDS, LUCK, RESPONSE, ROOM, draw_all, drawn, no_words, note_candidates
 from gaelp_env.journey import CONVERTED
 from gaelp_env.ledger import MICRO
 from gaelp_env.opportunities import (
@@ -51,13 +51,14 @@ AHEAD = 12
 
 @njit(cache=True, nogil=True)
 def meet(  # type: ignore[no-untyped-def]
-    constants, moment, hot, cold, changed, index, candidates, count, counts, sums, touches,
+    constants, moment, number, hot, cold, changed, index, candidates, count, counts, sums, touches,
     won, decided, visits,
 ):  # fmt: skip
     """Meets the users who arrive, one after the other, each at all their moments.
 
     Args:
       constants, moment: Constants and MOMENT, one-element arrays.
+      number: user numbers by position.
       hot, cold, changed: the population's columns; changed in place.
       index, candidates: `[count]` positions and numbers of candidates.
       counts, sums: one-element views of LEDGER and RECORD, added to in place.
@@ -72,9 +73,16 @@ def meet(  # type: ignore[no-untyped-def]
     n_won = n_touch = n_decided = n_visit = 0
     hot_at, cold_at = np.uint64(hot.ctypes.data), np.uint64(cold.ctypes.data)
     hot_bytes, cold_bytes = np.uint64(HOT_BYTES), np.uint64(COLD_BYTES)
-    at_h, luck = np.empty(MAX_CANDIDATES), np.empty((MAX_CANDIDATES, 3))
-    which = np.empty(MAX_CANDIDATES, np.int64)
+    at_h, which, words = np.empty(MAX_CANDIDATES), np.empty(MAX_CANDIDATES, np.int64), no_words()
+    first = listed = 0
     for k in range(count):
+        if k == listed:
+            filled = 0
+            while listed < count and filled + candidates[listed] <= ROOM:
+                filled = note_candidates(words, filled, number[index[listed]], candidates[listed])
+                listed += 1
+            draw_all(words, filled, m.key, m.tick)
+            first = 0
         if k + AHEAD < count:
             ahead = np.uint64(index[k + AHEAD])
             prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
@@ -85,8 +93,7 @@ def meet(  # type: ignore[no-untyped-def]
         row, rest = hot[i], cold[i]
         n = candidates[k]
         for j in range(n):
-            u, luck[j, 0], luck[j, 1], luck[j, 2] = uniforms(m.key, row.number, m.tick, CANDIDATE, j)
-            at_h[j] = m.start_h + c.tick_h * u
+            at_h[j] = m.start_h + c.tick_h * drawn(words, LUCK, first + j)[0]
             which[j] = j
         sort_moments(at_h, which, n)
         tallied = False
@@ -95,7 +102,7 @@ def meet(  # type: ignore[no-untyped-def]
             if row.leaves_h <= now_h:
                 break
             ledger.candidates += 1
-            u_kind, u_real, u_winnable = luck[j, 0], luck[j, 1], luck[j, 2]
+            _u, u_kind, u_real, u_winnable = drawn(words, LUCK, first + j)
             if not tallied:
                 tally(row, -1, total)
                 tallied = True
@@ -103,7 +110,8 @@ def meet(  # type: ignore[no-untyped-def]
             channel = channel_at(c, row, u_kind)
             if channel == VISIT_HERE:
                 if u_real < visit_chance(c, row, now_h):
-                    if visit_unasked(c, m, row, rest, now_h, j, ledger, total, visits[n_visit]):
+                    response = drawn(words, RESPONSE, first + j)
+                    if visit_unasked(c, m, row, rest, now_h, j, response, ledger, total, visits[n_visit]):
                         decided[n_decided] = i
                         n_decided += 1
                     n_visit += 1
@@ -114,12 +122,13 @@ def meet(  # type: ignore[no-untyped-def]
             ledger.opportunities[channel] += 1
             audience = audience_of(row)
             winnable = u_winnable < c.winnable[channel]
+            bids = drawn(words, BIDS, first + j)
             if not may_bid(c, m, row, rest, channel, audience, now_h, ledger):
-                show_rivals(c, m, row, channel, j, LOST, winnable, ledger)
+                show_rivals(c, m, row, channel, j, bids, LOST, winnable, ledger)
                 continue
             came, cost, click = bid_for(
-                c, m, row, rest, now_h, j, channel, audience, winnable, ledger, touches[n_touch],
-                visits[n_visit],
+                c, m, row, rest, now_h, j, channel, audience, winnable, bids,
+                drawn(words, RESPONSE, first + j), ledger, touches[n_touch], visits[n_visit],
             )  # fmt: skip
             if came & CHARGED:
                 won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
@@ -132,6 +141,7 @@ def meet(  # type: ignore[no-untyped-def]
             if came & DECIDED:
                 decided[n_decided] = i
                 n_decided += 1
+        first += n
         if tallied:
             tally(row, 1, total)
             changed[i] = 1

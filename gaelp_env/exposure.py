@@ -64,13 +64,13 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
     """
     before = row.awareness
     after = lift(before, c.awareness_gain[channel] * left)
-    push = c.forward_push[channel, min(row.stage, 2)]
+    moves = advance_probability(c, row.stage, after, row.intent, c.forward_push[channel, min(row.stage, 2)])
     if row.due_h < 0.0:  # a person who waits for an order decides no other
         usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
         propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual
         often = frequency_weight(c, stock + 1.0)
         worth = expected_lift(
-            c, worth_of(m), row.stage, before, after, row.intent, push, click, propensity, often
+            worth_of(m), row.stage, before, after, row.intent, moves, click, propensity, often
         )
         if c.adstock_visit > 0.0:
             worth += visits_brought(c, worth_of(m), row.stage, after, row.intent, propensity, stock, channel)
@@ -80,7 +80,7 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
     row.adstock[channel] += np.float32(1.0)
     row.touches += 1
     row.flags |= REACHED
-    if u_move < advance_probability(c, row.stage, after, row.intent, push):
+    if u_move < moves:
         enter(c, m.key, row, row.stage + 1, moment_h)
 
 

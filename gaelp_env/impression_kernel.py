@@ -18,7 +18,7 @@ from numba import carray, njit  # type: ignore[attr-defined]
 from gaelp_env.actions import bid_of
 from gaelp_env.auction import OWNED
 from gaelp_env.bidding import LOST
-from gaelp_env.chance import RESPOND, uniforms
+from gaelp_env.chance import AUCTION, RESPOND, uniforms
 from gaelp_env.impression_desk import (
     ACCRUED,
     ANY,
@@ -89,7 +89,9 @@ def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
     if channel == VISIT_HERE:
         if one.real < visit_chance(c, row, now_h):
             visit = carray(pointer(desk.visits), desk.room, VISIT)[desk.n_visits]
-            if visit_unasked(c, m, row, rest, now_h, j, t, r, visit):
+            if visit_unasked(
+                c, m, row, rest, now_h, j, uniforms(m.key, row.number, m.tick, RESPOND, j), t, r, visit
+            ):
                 carray(pointer(desk.pending), desk.room, np.int64)[desk.n_pending] = i
                 desk.n_pending += 1
             desk.n_visits += desk.keep
@@ -107,7 +109,8 @@ def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
             desk.user, desk.at_h, desk.winnable = row.number, now_h, one.winnable
             desk.device = device_now(c, row, u_device)
             return True
-        show_rivals(c, m, row, channel, j, LOST, one.winnable < c.winnable[channel], t)
+        bids = uniforms(m.key, row.number, m.tick, AUCTION, j)
+        show_rivals(c, m, row, channel, j, bids, LOST, one.winnable < c.winnable[channel], t)
     tally(row, 1, r)
     return False
 
@@ -139,8 +142,9 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
     desk.given_cpm[channel] = max(desk.given_cpm[channel], bid_cpm)
     m.bid_cpm[channel, audience] = bid_cpm * p.targeting[channel, audience] * r.pace
     m.creative = creative
-    bids = bid_cpm > 0.0 and not desk.over
-    if bids:
+    ours = bid_cpm > 0.0 and not desk.over
+    bids = uniforms(m.key, row.number, m.tick, AUCTION, desk.j)
+    if ours:
         bid = m.bid_cpm[channel, audience]
         desk.stood_cpm[channel] = max(desk.stood_cpm[channel], bid)
         if winnable:
@@ -151,11 +155,24 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
             kept[0][0], kept[1][0], kept[2][0], kept[3][0] = hot[i], cold[i], ledgers[0], records[0]
         before = t.accrued_micro
         came, cost, click = bid_for(
-            c, m, row, rest, now_h, desk.j, channel, audience, winnable, t, touch, visit
+            c,
+            m,
+            row,
+            rest,
+            now_h,
+            desk.j,
+            channel,
+            audience,
+            winnable,
+            bids,
+            uniforms(m.key, row.number, m.tick, RESPOND, desk.j),
+            t,
+            touch,
+            visit,
         )
         if tight and cost > left:
             hot[i], cold[i], ledgers[0], records[0] = kept[0][0], kept[1][0], kept[2][0], kept[3][0]
-            came, cost, bids = 0, 0, False
+            came, cost, ours = 0, 0, False
             desk.over = t.stopped = 1
             if desk.mark == 0:
                 r.exhausted = 1
@@ -165,8 +182,8 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
                 r.all_over = 1
         else:
             gain(desk, ACCRUED, t.accrued_micro - before)
-    if not bids:
-        show_rivals(c, m, row, channel, desk.j, LOST, winnable, t)
+    if not ours:
+        show_rivals(c, m, row, channel, desk.j, bids, LOST, winnable, t)
     if came & SEEN:
         carray(pointer(desk.touch_h), desk.room, np.float64)[desk.n_touches] = now_h
         carray(pointer(desk.touch_click), desk.room, np.float64)[desk.n_touches] = click

@@ -5,13 +5,11 @@ The parts are those of opening.py, births.py, arrivals.py, encounters.py, rivalr
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import carray, njit  # type: ignore[attr-defined]
 
 from gaelp_env.arrivals import count_candidates, sweep
-from gaelp_env.births import be_born, births_by
+from gaelp_env.births import births_by, take_in
 from gaelp_env.chance import CANDIDATE as CANDIDATE_DRAWS
 from gaelp_env.chance import uniforms
 from gaelp_env.closing import close_budgets, close_tick
@@ -28,39 +26,12 @@ from gaelp_env.impression_desk import (
     gain,
 )
 from gaelp_env.impression_view import write_head
-from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, SCORE_UNIT, A, K
-from gaelp_env.opening import moved, open_moment, rank_floors
+from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, A, K
+from gaelp_env.opening import FEW, moved, open_moment, rank_floors
 from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.rivalry import let_adapt, make_tables
-
-WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
-
-
-@njit(cache=True, nogil=True)
-def _take_in(constants, plan, desk, r, t, count):  # type: ignore[no-untyped-def]
-    """Lets `count` newcomers be born, at the end of the columns."""
-    hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
-    number = carray(pointer(desk.number), desk.capacity, np.uint32)
-    rate = carray(pointer(desk.rate), desk.capacity, np.float32)
-    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
-    words_hot = carray(pointer(desk.hot), (desk.capacity, WORDS_HOT), np.uint64)
-    words_cold = carray(pointer(desk.cold), (desk.capacity, WORDS_COLD), np.uint64)
-    for k in range(count):
-        i = desk.size + k
-        words_hot[i, :] = np.uint64(0)
-        words_cold[i, :] = np.uint64(0)
-        be_born(
-            constants[0], plan[0], r.key, r.tick, r.next_number + k, plan[0].tick_h * r.tick, hot[i], cold[i]
-        )
-        number[i], rate[i], changed[i] = hot[i].number, hot[i].rate, 1
-    desk.size += count
-    r.next_number += count
-    r.active += count
-    r.stage_count[0] += count
-    r.intent_sum += count * int(math.floor(np.float32(constants[0].intent_base) * SCORE_UNIT + 0.5))
-    t.births = count
 
 
 @njit(inline="always")
@@ -135,7 +106,7 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
         t.tick = desk.tick = r.tick
         m.prices_at = desk.tables
         desk.weight = open_moment(p, r, m)
-        rank_floors(c, p, m, prices_of(m))
+        m.ranked = 0
         desk.over = (r.exhausted or r.day_over or r.all_over) != 0
         _budget(p, r, desk)
         desk.spent_micro = 0
@@ -144,7 +115,8 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
             for a in range(A):
                 m.bid_cpm[k, a] = 0.0
         if count:
-            _take_in(constants, plan, desk, r, t, count)
+            take_in(constants, plan, desk, r, count)
+            t.births = count
         write_head(p, r, desk)
         desk.phase = BORN
     if len(index) <= desk.size:
@@ -159,6 +131,8 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
         return False
     if not desk.keep:
         desk.n_orders = 0
+    if total > FEW and not m.ranked:
+        rank_floors(c, p, m, prices_of(m))
     _list_candidates(c, m, desk, index, counts, met, total, raw, starts)
     desk.phase = OPEN
     return True

@@ -122,6 +122,7 @@ MOMENT = np.dtype(
         ("price_median", "<f8", (K,)),  # CPM
         ("floor_median", "<f8", (K,)),  # CPM
         ("floor_rank", "<f8", (K, FLOOR_KNOTS)),  # of reserves among rivals' prices, see bidding.py
+        ("ranked", "<i8"),  # 1: floor_rank is that of this tick
         ("click_weight", "<f8"),
         ("stop_h", "<f8"),  # bidding stops at this moment …
         ("stop_number", "<i8"),  # … from this user on, among equal moments

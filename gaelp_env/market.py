@@ -21,23 +21,24 @@ from numpy.typing import NDArray
 from gaelp_env import by_hand
 from gaelp_env.auction import OWNED
 from gaelp_env.births import births_in, born
-from gaelp_env.blocks import Blocks
 from gaelp_env.chance import key_of
 from gaelp_env.closing import begin_budget, close_budgets, close_tick
 from gaelp_env.config import CHANNELS, MarketConfig
-from gaelp_env.constants import as_record, constants_of, epoch_of
 from gaelp_env.encounters import settle
 from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
+from gaelp_env.market_desk import Seated
 from gaelp_env.opening import open_tick, pressures
 from gaelp_env.plan import plan_of
-from gaelp_env.population import BOUGHT, CLICKED, GONE, REACHED, Population, fatigue_score, moments
+from gaelp_env.population import GONE, moments
 from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
 from gaelp_env.tick import Checkpoint as Checkpoint
 from gaelp_env.tick import Tick as Tick
-from gaelp_env.worth import worth_table
+from gaelp_env.turn_desk import in_order
+from gaelp_env.turns import play_together
+from gaelp_env.upkeep import sum_up
 
 
-class Market:
+class Market(Seated):
     """A market in memory: its people, its clock, its luck, and the tick that moves them.
 
     Attributes:
@@ -47,17 +48,7 @@ class Market:
     """
 
     def __init__(self, config: MarketConfig, users: NDArray[Any], record: NDArray[Any]) -> None:
-        self.config = config
-        self.population = Population(users)
-        self._records = np.array([record], RECORD)
-        self._constants = constants_of(config)
-        self._constant_record = as_record(self._constants)
-        self._epoch = epoch_of(config)
-        self._blocks = Blocks()
-        self._worth = worth_table(config)
-        self._blocks.moments["worth_at"] = self._worth.ctypes.data
-        self._prices = price_tables(self.record, config)
-        self._pending = np.zeros(0, np.int64)
+        super().__init__(config, users, record)
         self._find_pending()
 
     @classmethod
@@ -94,16 +85,6 @@ class Market:
         return market
 
     @property
-    def record(self) -> Any:
-        """The market record, live: read it, do not keep it."""
-        return self._records[0]
-
-    def live_in(self, records: NDArray[Any]) -> None:
-        """Moves the market record into `[1]` of RECORD of the caller's, e.g. a row of a block of many."""
-        records[:] = self._records
-        self._records = records
-
-    @property
     def hour(self) -> float:
         """Hours on the simulated clock."""
         return float(self.record["tick"]) * self._constants.tick_h
@@ -123,20 +104,10 @@ class Market:
             left.append((round(budget.lifetime * MICRO) - int(record["spend_micro"]), "all_over"))
         return min(left)
 
-    def parts(self, home: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """For ticks played elsewhere: positions of pending orders and price tables, live; the record moves to
-        `home`, `[1]` of RECORD, for good."""
-        home[:], self._records = self._records, home
-        return self._pending, self._prices
-
-    def take_back(self, pending: NDArray[np.int64]) -> None:
-        """After ticks that were played elsewhere: these orders are pending now."""
-        self._pending, self._prices = pending, price_tables(self.record, self.config)
-
     @property
     def workspace_bytes(self) -> int:
         """Bytes of the arrays that a tick works in."""
-        return self._blocks.nbytes
+        return self._blocks.nbytes + self._desk.nbytes
 
     def advance(self, bids_cpm: NDArray[np.float64]) -> Tick:
         """Plays one tick.
@@ -152,6 +123,12 @@ class Market:
                 f"Bids are {K} finite numbers ({', '.join(CHANNELS)}), or {K} x {A} by audience, and these "
                 f"are {bids_cpm}."
             )
+        if self.small:
+            given = np.ascontiguousarray(np.broadcast_to(bids.reshape(K, -1), (K, A)))
+            return self.left_behind(play_together([self], given[None])[0])
+        return self._advance_in_blocks(bids)
+
+    def _advance_in_blocks(self, bids: NDArray[np.float64]) -> Tick:
         record = self.record
         tick = int(record["tick"])
         over = record["exhausted"] or record["day_over"] or record["all_over"]
@@ -227,10 +204,7 @@ class Market:
             self._pending, count, until_h, self._blocks.ledgers, self._records, orders, order_h,
         )  # fmt: skip
         self._pending = self._pending[:stay].copy()
-        orders, order_h = orders[:due], order_h[:due]
-        at = moments(order_h, self._epoch)
-        orders["at"], orders["decided"] = at[:, 0], at[:, 1]
-        return orders[np.lexsort((orders["number"], order_h[:, 0]))]
+        return in_order(orders[:due], order_h[:due], self._epoch)
 
     def _close(self, ledger: Any, bids: NDArray[np.float64]) -> None:
         record = self.record
@@ -275,6 +249,15 @@ class Market:
             people.keep(people.hot["flags"][: people.size] & GONE == 0)
             self._find_pending()
         return rows, gone
+
+    def forget_changes(self) -> None:
+        """As `take_changes`, where nobody wants the rows."""
+        people = self.population
+        people.changed[: people.size] = 0
+        stays = people.hot["flags"][: people.size] & GONE == 0
+        if not stays.all():
+            people.keep(stays)
+            self._find_pending()
 
     def name_user(self) -> int:
         """Births one more user now, who stays for good; returns the number."""
@@ -365,20 +348,7 @@ class Market:
 
     def _sum_up(self) -> None:
         """Counts the running sums over the population afresh."""
-        record, people = self.record, self.population
-        hot = people.hot[: people.size]
-        hot = hot[hot["flags"] & GONE == 0]
-        record["active"] = len(hot)
-        record["stage_count"] = np.bincount(hot["stage"], minlength=5)
-        scores = {
-            "awareness_sum": hot["awareness"],
-            "fatigue_sum": fatigue_score(hot["fatigue"].astype(np.float64).sum(axis=1)),
-            "intent_sum": hot["intent"],
-        }
-        for name, score in scores.items():
-            record[name] = _in_units(score)
-        for name, flag in (("reached", REACHED), ("clicked", CLICKED), ("bought", BOUGHT)):
-            record[name] = int((hot["flags"] & flag != 0).sum())
+        sum_up(self.population.hot, self.population.size, self._records)
 
 
 def _in_units(score: NDArray[Any]) -> int:

@@ -18,6 +18,8 @@ from gaelp_env.ledger import FLOOR_KNOTS, RECORD, A, K
 from gaelp_env.plan import plan_of
 from gaelp_env.prices import rank_of
 
+FEW = 512
+"""With fewer candidates in a tick, reserves are compared by price: ranking them would cost more."""
 NO_STOP = 2**62
 """A user number beyond all others: nobody is stopped at an equal moment."""
 
@@ -33,6 +35,19 @@ def rank_bid(c, p, m, tables, channel, audience):  # type: ignore[no-untyped-def
             c.family, bid * c.quality_score[channel], m.price_median[channel], c.price_shape, tables[channel]
         )
     m.beats_floor[channel, audience] = quantile_of(bid, m.floor_median[channel], p.floor_log_sd)
+
+
+@njit(inline="always")
+def rank_bids(c, p, m, tables):  # type: ignore[no-untyped-def]
+    """Ranks all bids that stand for the tick; an audience with the bid of the one before has its ranks."""
+    for k in range(K):
+        for a in range(A):
+            if a > 0 and m.bid_cpm[k, a] == m.bid_cpm[k, a - 1]:
+                m.beats_rivals[k, a], m.beats_floor[k, a] = m.beats_rivals[k, a - 1], m.beats_floor[k, a - 1]
+            elif m.bid_cpm[k, a] > 0.0:
+                rank_bid(c, p, m, tables, k, a)
+            else:
+                m.beats_rivals[k, a] = m.beats_floor[k, a] = 0.0
 
 
 @njit(inline="always")
@@ -75,6 +90,7 @@ def rank_floors(c, p, m, tables):  # type: ignore[no-untyped-def]
             if c.rule[k] != OWNED:
                 floor = price_at(i / (FLOOR_KNOTS - 1.0), m.floor_median[k], p.floor_log_sd)
                 m.floor_rank[k, i] = rank_of(c.family, floor, m.price_median[k], c.price_shape, tables[k])
+    m.ranked = 1
 
 
 @njit(cache=True)
@@ -84,7 +100,7 @@ def _open(constants, plan, records, moments, tables, bids):  # type: ignore[no-u
     for k in range(K):
         for a in range(A):
             m.bid_cpm[k, a] = bids[k, a] * p.targeting[k, a] * r.pace
-            rank_bid(c, p, m, tables, k, a)
+    rank_bids(c, p, m, tables)
     rank_floors(c, p, m, tables)
     return weight
 

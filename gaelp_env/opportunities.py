@@ -11,7 +11,6 @@ from numba import njit
 from gaelp_env.auction import GSP, OWNED, micro
 from gaelp_env.bidding import LOST, buy_slot, rival_ads
 from gaelp_env.caps import seen_within
-from gaelp_env.chance import RESPOND, uniforms
 from gaelp_env.exposure import choose_creative, click_chance, effect_left, note_touch, see_ad, see_rivals
 from gaelp_env.ledger import K
 from gaelp_env.population import KNOWN
@@ -69,26 +68,30 @@ def may_bid(c, m, row, rest, channel, audience, now_h, ledger):  # type: ignore[
 
 
 @njit(inline="always")
-def show_rivals(c, m, row, channel, j, ours, winnable, ledger):  # type: ignore[no-untyped-def]
+def show_rivals(c, m, row, channel, j, bids, ours, winnable, ledger):  # type: ignore[no-untyped-def]
     """Rivals hold the slots beside `ours` (LOST: all of them), and their ads may be seen.
 
     On a channel where rivals' ads gain nothing they are not looked at, nor counted.
+
+    Args:
+      bids: the four uniforms of AUCTION.
     """
     if c.rivals_seen and c.rival_gain[channel] > 0.0 and c.rule[channel] != OWNED:
-        ads = rival_ads(c, m, channel, row.number, j, ours, winnable)
+        ads = rival_ads(c, m, channel, row.number, j, bids, ours, winnable)
         see_rivals(c, row, channel, ads, ledger)
 
 
 @njit(inline="always")
-def visit_unasked(c, m, row, rest, now_h, j, ledger, total, visit):  # type: ignore[no-untyped-def]
+def visit_unasked(c, m, row, rest, now_h, j, response, ledger, total, visit):  # type: ignore[no-untyped-def]
     """A visit that no ad of ours has just brought.
 
     Args:
+      response: the four uniforms of RESPOND.
       visit: one VISIT, written.
     Returns: 1 if an order was decided.
     """
     total.met += bring_up_to_date(c, m, row, now_h)
-    u_source, u_again, u_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
+    u_source, u_again, u_move, u_device = response
     go_on(c, row, rest, now_h, ledger)
     device = device_now(c, row, u_device)
     source = source_of(u_source, c.sources_up_to)
@@ -99,22 +102,23 @@ def visit_unasked(c, m, row, rest, now_h, j, ledger, total, visit):  # type: ign
 
 @njit(inline="always")
 def bid_for(  # type: ignore[no-untyped-def]
-    c, m, row, rest, now_h, j, channel, audience, winnable, ledger, touch, visit
+    c, m, row, rest, now_h, j, channel, audience, winnable, bids, response, ledger, touch, visit
 ):
     """An opportunity that we bid for: auction, view, click and visit.
 
     Args:
       row, rest: of a user who is up to date at `now_h`.
       winnable: whether a bid could win here.
+      bids, response: the four uniforms each of AUCTION and RESPOND.
       touch, visit: one TOUCH and one VISIT, written if the ad is seen and if it is clicked.
     Returns: (bits of what came of it, charge in micro-units, probability of the click if it was seen).
     """
     ledger.bids[channel] += 1
     slot, cpm, u_view, bound = LOST, 0.0, 0.0, 0
     if winnable:
-        slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j)
+        slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j, bids)
     if u_view < c.view_rate[channel] and (slot == LOST or c.rule[channel] == GSP):
-        show_rivals(c, m, row, channel, j, slot, winnable, ledger)
+        show_rivals(c, m, row, channel, j, bids, slot, winnable, ledger)
     if slot == LOST:
         return 0, 0, 0.0
     ledger.wins[channel] += 1
@@ -126,7 +130,7 @@ def bid_for(  # type: ignore[no-untyped-def]
         came |= CHARGED
     if u_view >= c.view_rate[channel] * seen_share(slot, c.slot_view[channel]):
         return came, cost, 0.0
-    u_click, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, j)
+    u_click, u_ad_move, u_visit_move, u_device = response
     go_on(c, row, rest, now_h, ledger)
     device = device_now(c, row, u_device)
     creative = choose_creative(c, m, row, j)

@@ -112,7 +112,10 @@ class Population:
       hot, cold: structured arrays `[capacity]` (HOT, COLD).
       number, rate: `[capacity]` uint32 and float32 copies for the sweep; rate 0 means never met.
       changed: `[capacity]` uint8, one where a row changed since the last commit.
+      version: another number whenever the columns have become other arrays.
     """
+
+    version = 0
 
     def __init__(self, users: NDArray[Any]) -> None:
         self.size = len(users)
@@ -127,6 +130,7 @@ class Population:
         self.number = np.zeros(capacity, np.uint32)
         self.rate = np.zeros(capacity, np.float32)
         self.changed = np.zeros(capacity, np.uint8)
+        self.version += 1
 
     def _write(self, place: slice, users: NDArray[Any]) -> None:
         halves = np.ascontiguousarray(users, USER).view(np.uint8).reshape(len(users), USER.itemsize)
@@ -157,6 +161,7 @@ class Population:
             for rows, column in zip(columns, self.columns(), strict=True):
                 rows[: self.size] = column[: self.size]
             self.hot, self.cold, self.number, self.rate, self.changed = columns
+            self.version += 1
 
     def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
@@ -200,10 +205,10 @@ class Population:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drops the rows where `mask` `[size]` is false."""
-        count = int(mask.sum())
-        for column in self.columns():
-            column[:count] = column[: self.size][mask]
-        self.size = count
+        kept = np.flatnonzero(mask)
+        for column in (*self.octets(), self.number, self.rate):
+            column[: len(kept)] = column[kept]
+        self.size = len(kept)
 
 
 def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:

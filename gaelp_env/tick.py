@@ -41,6 +41,15 @@ class Tick:
         """`[T]` of TOUCH: our ads that were seen, by moment and then by user number."""
         return self._stamped(self._by_moment())
 
+    def raw(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The touchpoints as they came, user by user and without their moments, and these in hours."""
+        return self._touches, self._at_h
+
+    @property
+    def epoch(self) -> np.datetime64:
+        """Moment of hour 0 of the simulated clock, UTC."""
+        return self._epoch
+
     @property
     def clicks(self) -> NDArray[Any]:
         """The touchpoints that were clicked, in the same order."""

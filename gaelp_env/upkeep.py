@@ -15,6 +15,7 @@ from gaelp_env.population import (
     COUNT_MOST,
     CREATIVES,
     EMPTY_MINUTE,
+    GONE,
     JOURNEY_OPEN,
     KNOWN,
     NEVER_S,
@@ -175,6 +176,25 @@ def go_on(c, row, rest, moment_h, counts):  # type: ignore[no-untyped-def]
 def device_now(c, row, u):  # type: ignore[no-untyped-def]
     """The device of the session at hand."""
     return session_device(row.device, u, c.device_redraw, c.devices_up_to[0], c.devices_up_to[1])
+
+
+@njit(cache=True, nogil=True)
+def sum_up(hot, size, records):  # type: ignore[no-untyped-def]
+    """Counts the running sums afresh over all who have not left for good.
+
+    Args:
+      hot: HOT, of which `size` rows are in use.
+      records: `[1]` of RECORD, written.
+    """
+    sums = records[0]
+    sums.active = sums.awareness_sum = sums.fatigue_sum = sums.intent_sum = 0
+    sums.reached = sums.clicked = sums.bought = 0
+    for stage in range(len(sums.stage_count)):
+        sums.stage_count[stage] = 0
+    for i in range(size):
+        if not hot[i].flags & GONE:
+            sums.active += 1
+            tally(hot[i], 1, sums)
 
 
 @njit(inline="always")

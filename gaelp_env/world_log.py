@@ -78,7 +78,7 @@ class EpisodeLog:
     """
 
     def __init__(self, touch_log: str) -> None:
-        self._kept = TOUCH_LOGS[touch_log]
+        self._touch_log, self._kept = touch_log, TOUCH_LOGS[touch_log]
         self._finished: list[Events] = []
         self.begin(None, "")
 
@@ -90,6 +90,7 @@ class EpisodeLog:
         """Forgets the open episode and opens another one, at the market record as it is now."""
         self.label = label
         self._touches: list[NDArray[Any]] = []
+        self._unsorted: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
         self._conversions: list[NDArray[Any]] = []
         self._wins = 0
         if record is not None:
@@ -98,6 +99,7 @@ class EpisodeLog:
 
     def note(self, tick: Happened, conversions: NDArray[Any], wins: int = 0) -> None:
         """Adds what happened to the open episode: touchpoints as `touch_log` says, orders, auctions won."""
+        self._sort()
         touches = self._kept(tick)
         if len(touches):
             self._touches.append(touches)
@@ -105,8 +107,40 @@ class EpisodeLog:
             self._conversions.append(conversions)
         self._wins += wins
 
+    def note_tick(
+        self, touches: NDArray[Any], at_h: NDArray[np.float64], conversions: NDArray[Any], wins: int,
+        epoch: np.datetime64,
+    ) -> None:  # fmt: skip
+        """As `note`, of a whole tick: its touchpoints are brought into order when somebody asks for them.
+
+        Args:
+          touches, at_h: TOUCH rows without their moment, and that moment in hours; kept, not copied.
+          epoch: moment of hour 0.
+        """
+        if self._touch_log != "none" and len(touches):
+            if self._touch_log == "clicks":
+                clicked = touches["clicked"] != 0
+                touches, at_h = touches[clicked], at_h[clicked]
+            self._unsorted.append((touches, at_h))
+            self._epoch = epoch
+        if len(conversions):
+            self._conversions.append(conversions)
+        self._wins += wins
+
+    def _sort(self) -> None:
+        """Brings the touchpoints of whole ticks into order: by moment, equal ones by user number."""
+        if not self._unsorted:
+            return
+        touches, at_h = (np.concatenate(parts) for parts in zip(*self._unsorted, strict=True))
+        order = np.argsort(at_h, kind="stable")
+        touches = touches[order]
+        touches["at"] = moments(at_h[order], self._epoch)
+        self._touches.append(touches)
+        self._unsorted = []
+
     def finish(self, record: Any, epoch: np.datetime64, tick_h: float) -> None:
         """Closes the open episode: `record` is the market's after its last tick, episode counted."""
+        self._sort()
         last_tick = int(record["tick"])
         came = {name: int(record[name]) - before for name, before in self._before.items()}
         started, ended = moments(np.array([self._first_tick, last_tick]) * tick_h, epoch)

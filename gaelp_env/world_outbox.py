@@ -65,7 +65,7 @@ class Outbox:
         commits = 1 if self._newborn is None else 2
         self._newborn = None
         self.log.take()
-        market.take_changes()
+        market.forget_changes()
         return commits
 
     def pack_birth(self, world: str, market: Market, names: Names) -> None:

@@ -149,9 +149,30 @@ class Play:
         with self.whole():
             tick = market.advance(bids)
             if self.mode == "write":
-                self.log.note(tick, tick.conversions, int(tick.ledger["wins"].sum()))
+                self.log.note_tick(*tick.raw(), tick.conversions, int(tick.ledger["wins"].sum()), tick.epoch)
             self._ticks += 1
         return tick
+
+    def begin_tick(self) -> None:
+        """Before a tick that is played together with those of other worlds; `ready` comes first."""
+        if self.over:
+            raise RuntimeError(
+                f"The episode of world {self.name!r} is over after {self._ticks} ticks; call reset()."
+            )
+        self._half = self._stirred = True
+
+    def end_tick(self, came: list[int]) -> None:
+        """After it: logs what the tick left behind, as far as the log asks for it.
+
+        Args:
+          came: of turns.play_together.
+        """
+        if self.mode == "write":
+            # What a world that nobody else can read has logged would only be thrown away.
+            wanted = self.terms.touch_log != "none" and not self._place.private
+            self.log.note_tick(*self.playing().kept_behind(came, wanted))
+        self._ticks += 1
+        self._half = False
 
     def ready(self) -> Market:
         """The market, to be moved: no tick broke, and the lease is held. Raises as `step` does."""
@@ -234,9 +255,12 @@ class Play:
         if self.mode == "write":
             self.log.finish(market.record, epoch_of(market.config), market.config.clock.tick_h)
         self.names.keep()
+        due = self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
+        if due and self._place.private:  # nothing is ever packed, so one copy for going back is enough
+            self.sequence += self._outbox.discard(market)
         self._mark = market.checkpoint()
         self._begin("")
-        return self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
+        return due and not self._place.private
 
     def _end_open(self) -> None:
         if self.finish_open():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.market import Tick
+from gaelp_env.ledger import A, K
+from gaelp_env.turns import play_together
 from gaelp_env.world_place import commit_together
 from gaelp_env.world_words import checked_seed
 from storage.base import Batch, LeaseLost, StoreFull
@@ -25,15 +27,34 @@ def ready_all(worlds: Sequence[World]) -> None:
         world.ready()
 
 
-def advance_all(worlds: Sequence[World], bids_cpm: Iterable[NDArray[Any]]) -> list[Tick]:
+def advance_all(worlds: Sequence[World], bids_cpm: NDArray[np.float64]) -> None:
     """Plays one tick of every world: the only place where several markets move together.
+
+    Small markets of one configuration are played by one compiled call, larger ones one after the other.
 
     Args:
       worlds: each one ready, with its episode open.
-      bids_cpm: a world's bids each, as World.step takes them.
-    Returns: what the ticks left behind. If a tick raises, the worlds before it have moved.
+      bids_cpm: `[N, 5]` or `[N, 5, A]` finite CPM, a world's bids each.
     """
-    return [world.step(bids) for world, bids in zip(worlds, bids_cpm, strict=True)]
+    count = len(worlds)
+    if not count:
+        return
+    bids = np.ascontiguousarray(np.broadcast_to(bids_cpm.reshape(count, K, -1), (count, K, A)), np.float64)
+    alike: dict[str, list[int]] = {}
+    for place, world in enumerate(worlds):
+        market = world.playing()
+        if market.small:
+            alike.setdefault(market.config.fingerprint(), []).append(place)
+        else:
+            world.step(bids[place])
+    for places in alike.values():
+        together = [worlds[place] for place in places]
+        for world in together:
+            world.begin_tick()
+        whole = len(places) == count
+        came = play_together([w.playing() for w in together], bids if whole else bids[places])
+        for world, one in zip(together, came, strict=True):
+            world.end_tick(one)
 
 
 def end_all(worlds: Sequence[World]) -> None:

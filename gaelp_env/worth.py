@@ -73,19 +73,18 @@ def prospect_at(table, stage, awareness, intent):  # type: ignore[no-untyped-def
 
 
 @njit(nogil=True)
-def expected_lift(c, table, stage, before, after, intent, push, click, propensity, often):  # type: ignore[no-untyped-def]
+def expected_lift(table, stage, before, after, intent, moves, click, propensity, often):  # type: ignore[no-untyped-def]
     """Expected incremental margin of one ad seen, over its click, its push and the visit it brings.
 
     Args:
       table: of shape WORTH.
       stage, intent: before the ad; `before` and `after` are the awareness.
-      push: beta of the channel.
+      moves: probability that the ad moves the stage.
       click: probability of the click.
       propensity: of the user, times what their share of voice makes of it.
       often: what the ads seen lately make of the buy rate at a visit right now.
     Returns: currency units.
     """
-    moves = advance_probability(c, stage, after, intent, push)
     seen, t1, t2, t3, t4 = parts_at(table, stage, after, intent)
     if moves > 0.0:
         p, u1, u2, u3, u4 = parts_at(table, stage + 1, after, intent)
@@ -124,6 +123,14 @@ def fading_area(stock, half, slope, most):  # type: ignore[no-untyped-def]
     return (odds if odds > 40.0 else math.log1p(math.exp(odds))) / slope
 
 
+@njit(inline="always")
+def area_gained(stock, half, slope, most):  # type: ignore[no-untyped-def]
+    """What one more ad adds to `fading_area`: A(E + 1) - A(E)."""
+    if slope == 1.0 and most >= 1.0:
+        return math.log1p(1.0 / (half + stock))
+    return fading_area(stock + 1.0, half, slope, most) - fading_area(stock, half, slope, most)
+
+
 @njit(nogil=True)
 def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
     """What the unasked visits are worth that one more ad in the adstock brings.
@@ -146,8 +153,7 @@ def visits_brought(c, table, stage, awareness, intent, propensity, stock, channe
     if most <= 0.0:
         return 0.0
     span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-    area = fading_area(stock + 1.0, c.adstock_half, c.adstock_slope, most)
-    extra = per_h * span_h * (area - fading_area(stock, c.adstock_half, c.adstock_slope, most))
+    extra = per_h * span_h * area_gained(stock, c.adstock_half, c.adstock_slope, most)
     later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
     p, t1, t2, t3, t4 = parts_at(table, stage, awareness, later_i)
     return extra * propensity * (t1 + t2 + propensity * (t3 + t4) - p)

@@ -25,6 +25,7 @@ def settings_rows() -> list[str]:
             key: f"{value:,}" if isinstance(value, int) else f"{value:g}"
             for key, value in found.arguments.items()
         }
+        shown["env steps between updates, all worlds"] = f"{found.rollout:,}"
         shown["hidden layers"] = " × ".join(map(str, found.hidden))
         shown["initial log sd"] = "–" if found.log_std is None else f"{found.log_std:g}"
         shown["learning rate at the end"] = (

@@ -24,6 +24,7 @@ from gaelp_env.auction import (
     wins,
 )  # fmt: skip
 from gaelp_env.bidding import LOST, buy_slot
+from gaelp_env.chance import AUCTION, uniforms
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.ledger import MOMENT
@@ -137,7 +138,15 @@ def costs_of(constants, moment, channel, users):  # type: ignore[no-untyped-def]
     """Micro-units paid by slot, -1 where the auction is lost."""
     out = np.empty(users, np.int64)
     for user in range(users):
-        slot, cpm, _view, _bound = buy_slot(constants[0], moment[0], channel, 0, user, 0)
+        slot, cpm, _view, _bound = buy_slot(
+            constants[0],
+            moment[0],
+            channel,
+            0,
+            user,
+            0,
+            uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0),
+        )
         out[user] = -1 if slot == LOST else micro(cpm)
     return out
 

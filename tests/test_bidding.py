@@ -35,7 +35,8 @@ def ads_of(constants, moment, users, ours, winnable):  # type: ignore[no-untyped
     """Rivals' ads seen, of one auction a user on channel 0."""
     seen = np.empty(users, np.int64)
     for user in range(users):
-        seen[user] = rival_ads(constants[0], moment[0], 0, user, 0, ours, winnable)
+        bids = uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0)
+        seen[user] = rival_ads(constants[0], moment[0], 0, user, 0, bids, ours, winnable)
     return seen
 
 

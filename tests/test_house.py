@@ -15,92 +15,15 @@ import pytest
 import yaml
 
 from tests.house import OURS, ROOT, Import, imports_of, kept_files, module_of, sources
+from tests.rooms import ROOMS
 
 LONGEST = 400
+
 Rule = Callable[[Path], list[str]]
 HEAVY = ("torch", "stable_baselines3", "google", "ray", "matplotlib", "tensorboard", "scipy")
 
 # What a world may see of the stores: open_store, the contract, and where sub-worlds live.
 STORE_DOORS = ("storage", "storage.base", "storage.siblings")
-
-# The rooms of gaelp_env, from the ground up. A row says which of its siblings a module may import.
-# A family `config_*` stands for every module whose name begins so.
-LAYOUT = ("config", "published", "population", "chance", "ledger")
-TOPICS = (
-    "arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation",
-    "adstock", "voice", "devices", "sessions", "funnel", "creatives", "slots", "caps", "pacing", "prices",
-    "highest_bid", "rivals", "exponentials",
-)  # fmt: skip
-WHOLES = ("constants", "births", "prospect", "encounters")
-PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
-TICK = ("plan", "opening", "rivalry", "opportunities")
-DESK = ("impression_desk", "impression_view")
-ROOMS: dict[str, tuple[str, ...]] = {
-    "published": (),
-    "chance": (),
-    "prefetch": (),
-    "histories": (),
-    "special_cases": (),
-    "sections*": ("published", "sections*"),
-    "config": ("published", "sections*"),
-    "ledger": ("config", "prices"),
-    "population": ("config", "chance", "histories"),
-    **dict.fromkeys(TOPICS, (*LAYOUT, "exponentials")),
-    "exponentials": (),
-    "highest_bid": (*LAYOUT, "prices"),
-    "rivals": (*LAYOUT, "highest_bid"),
-    "observation": (*LAYOUT, "constants"),
-    "constants": (*LAYOUT, *TOPICS),
-    "plan": (*LAYOUT, *TOPICS, "constants"),
-    "births": (*LAYOUT, *TOPICS, "constants", "plan"),
-    "prospect": (*LAYOUT, *TOPICS, "constants"),
-    "rivalry": (*LAYOUT, *TOPICS, "constants", "plan"),
-    "upkeep": (*LAYOUT, *TOPICS),
-    "bidding": (*LAYOUT, *TOPICS, "pointers"),
-    "exposure": (*PERSON, "prospect", "worth"),
-    "visiting": (*PERSON, "prospect"),
-    "opportunities": (*PERSON, "bidding", "exposure", "visiting"),
-    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch"),
-    "pointers": ("ledger", "prices"),
-    "threads": (),
-    "blocks": ("ledger", "population", "arrivals", "encounters", "threads"),
-    "worth": (*LAYOUT, *TOPICS, "constants", "prospect"),
-    "tick": ("population",),
-    "closing": ("config", "ledger", "opening", "pacing"),
-    "opening": (*LAYOUT, *TOPICS, "constants", "plan"),
-    "by_hand": (*PERSON, "exposure", "visiting", "encounters"),
-    "market": (*LAYOUT, *TOPICS, *WHOLES, *TICK, "blocks", "worth", "tick", "closing", "by_hand"),
-    "config_*": ("config", "published", "config_*", "constants"),
-    "actions": ("config", "constants"),
-    "_cache": (),
-    "world*": (*LAYOUT, *TOPICS, *WHOLES, "market", "actions", "config_*", "world*"),
-    "render*": (*LAYOUT, *TOPICS, *WHOLES, "market", "actions", "world*", "render*"),
-    "wrappers": ("config", "actions"),
-    "impression_desk": ("ledger", "pointers"),
-    "impression_view": (*PERSON, "opening"),
-    "impression_turn": (*PERSON, *TICK, "births", "encounters", "closing", *DESK),
-    "impression_kernel": (
-        *PERSON,
-        *TICK,
-        *DESK,
-        "actions",
-        "bidding",
-        "visiting",
-        "prefetch",
-        "impression_turn",
-    ),
-    "impression_books": (*PERSON, "plan", "market", "world", "worth", "impression_desk"),
-    "impression_floor": (*PERSON, "plan", "prospect", "opportunities", "world", "impression_*"),
-    "impression": ("*",),
-    "impression_vector": ("*",),
-    "registration": ("special_cases",),
-    "env": ("*",),
-    "vector*": ("*",),
-    "told": LAYOUT,
-    "multi_agent": ("*",),
-    "__main__": ("*",),
-    "__init__": ("*",),
-}
 
 
 def matches(name: str, families: tuple[str, ...]) -> str | None:
@@ -148,7 +71,7 @@ def wrong_rooms(root: Path) -> list[str]:
     for file in sources(root, "gaelp_env"):
         row = matches(file.stem, tuple(ROOMS))
         if row is None:
-            wrong.append(f"{file.relative_to(root)} has no row in ROOMS of tests/test_house.py; give it one")
+            wrong.append(f"{file.relative_to(root)} has no row in ROOMS of tests/rooms.py; give it one")
             continue
         for found in imports_of(file, root):
             if found.top != "gaelp_env" or found.module == "gaelp_env":

@@ -142,7 +142,8 @@ def bought(constants, moment, users):  # type: ignore[no-untyped-def]
     """Slot, price in CPM and whether the reserve was paid, of one auction a user on channel 0."""
     slots, prices, bound = np.empty(users, np.int64), np.empty(users), np.empty(users, np.int64)
     for user in range(users):
-        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], 0, 0, user, 0)
+        bids = uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0)
+        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], 0, 0, user, 0, bids)
     return slots, prices, bound
 
 

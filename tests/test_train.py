@@ -31,7 +31,7 @@ SEARCH = SearchPlan(
 
 def options(folder: Path, **changes: Any) -> TrainOptions:
     terms: dict[str, Any] = {
-        "store": f"sqlite:///{folder / 'people.db'}", "config": "tiny", "steps": 960, "worlds": 2,
+        "store": f"sqlite:///{folder / 'people.db'}", "config": "tiny", "steps": 3_840, "worlds": 2,
         "out": str(folder / "run"), "replicates": 2, "days": 2, "evaluate": False, "search": SEARCH,
     }  # fmt: skip
     return TrainOptions(**(terms | changes))
@@ -70,7 +70,7 @@ class TestWholeRun:
         assert kept == result.manifest
         assert kept.config_fingerprint == load_config("tiny").fingerprint()
         assert load_config(kept.config) == load_config("tiny")
-        assert (kept.algorithm, kept.steps_done, kept.runs, kept.finished) == ("ppo", 960, 1, True)
+        assert (kept.algorithm, kept.steps_done, kept.runs, kept.finished) == ("ppo", 3_840, 1, True)
         assert kept.versions == versions() and kept.versions["torch"].startswith("2.")
         assert kept.wall_seconds > 0.0
         store = f"sqlite:///{folder / 'people.db'}"
@@ -79,9 +79,9 @@ class TestWholeRun:
 
     def test_the_worlds_lived_through_it(self, trained: tuple[Path, TrainResult]) -> None:
         folder, result = trained
-        assert counts(f"sqlite:///{folder / 'people.db'}") == {"demo/0": 20, "demo/1": 20}
+        assert counts(f"sqlite:///{folder / 'people.db'}") == {"demo/0": 80, "demo/1": 80}
         before, after = result.report["population"]["before"], result.report["population"]["after"]
-        assert (before["episodes"], after["episodes"]) == (0, 40)
+        assert (before["episodes"], after["episodes"]) == (0, 160)
         assert before["stages"]["UNAWARE"] == before["people"] == 400
         assert after["touchpoints"] > 0 and after["mean_awareness"] > 0.0
 
@@ -126,20 +126,20 @@ class TestWholeRun:
 def test_a_second_run_goes_on_with_the_same_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = run_training(options(tmp_path, steps=480))
-    assert "2 worlds are born in" in capsys.readouterr().out
-    people = {user for user in _users(tmp_path)}
-    second = run_training(options(tmp_path, steps=480))
+    first = run_training(options(tmp_path, worlds=8, steps=1_920))
+    assert "8 worlds are born in" in capsys.readouterr().out
+    people = _users(tmp_path)
+    second = run_training(options(tmp_path, worlds=8, steps=1_920))
     told = capsys.readouterr().out
     assert "The same people go on in" in told and "demo/0 at commit" in told
-    assert "goes on learning from step 480" in told
+    assert "goes on learning from step 1,920" in told
     assert "the worlds stand where it left them" in told
     assert "Run 2 in this folder, on the same people." in told
-    assert (second.manifest.runs, second.manifest.steps_done) == (2, 960)
+    assert (second.manifest.runs, second.manifest.steps_done) == (2, 3_840)
     before, after = second.report["population"]["before"], first.report["population"]["after"]
     assert before == after
     assert people <= _users(tmp_path)
-    assert counts(first.manifest.store) == {"demo/0": 20, "demo/1": 20}
+    assert counts(first.manifest.store) == {f"demo/{place}": 20 for place in range(8)}
 
 
 def _users(folder: Path) -> set[str]:
@@ -151,13 +151,13 @@ def _users(folder: Path) -> set[str]:
 
 
 def test_a_new_policy_on_the_same_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_training(options(tmp_path, steps=480))
+    run_training(options(tmp_path, steps=1_920))
     capsys.readouterr()
-    again = run_training(options(tmp_path, steps=480, resume=False))
+    again = run_training(options(tmp_path, steps=1_920, resume=False))
     told = capsys.readouterr().out
     assert "The same people go on" in told and "goes on learning" not in told
-    assert (again.manifest.runs, again.manifest.steps_done) == (1, 480)
-    assert counts(again.manifest.store) == {"demo/0": 20, "demo/1": 20}
+    assert (again.manifest.runs, again.manifest.steps_done) == (1, 1_920)
+    assert counts(again.manifest.store) == {"demo/0": 80, "demo/1": 80}
 
 
 def test_killed_runs_go_on_from_the_last_checkpoint(
@@ -207,20 +207,20 @@ def _wait_for_checkpoints(out: Path, at_least: int, child: subprocess.Popen[byte
 
 
 def test_worlds_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = run_training(options(tmp_path, vec="subproc", steps=480))
-    assert counts(result.manifest.store) == {"demo/0": 10}
+    result = run_training(options(tmp_path, vec="subproc", steps=1_920))
+    assert counts(result.manifest.store) == {"demo/0": 40}
     assert standing(result.manifest.store, ["demo/0", "demo/1"]).keys() == {"demo/0", "demo/1"}
     assert (tmp_path / "people.demo-1.db").exists()
-    again = run_training(options(tmp_path, steps=480))
+    again = run_training(options(tmp_path, steps=1_920))
     assert again.report["population"]["before"] == result.report["population"]["after"]
     assert "The same people go on" in capsys.readouterr().out
 
 
 def test_processes_cannot_share_a_file(tmp_path: Path) -> None:
-    run_training(options(tmp_path, steps=480))
+    run_training(options(tmp_path, steps=1_920))
     with pytest.raises(ValueError, match="a file has one writing process: go on with --vec native"):
-        run_training(options(tmp_path, steps=480, vec="subproc"))
-    assert counts(options(tmp_path).store) == {"demo/0": 10, "demo/1": 10}
+        run_training(options(tmp_path, steps=1_920, vec="subproc"))
+    assert counts(options(tmp_path).store) == {"demo/0": 40, "demo/1": 40}
 
 
 def test_one_call_for_all_worlds_teaches_what_one_after_the_other_does(tmp_path: Path) -> None:
@@ -241,9 +241,9 @@ def test_sixty_four_worlds_at_once(tmp_path: Path) -> None:
 
 
 def test_sac_learns_too(tmp_path: Path) -> None:
-    result = run_training(options(tmp_path, algorithm="sac", steps=1_200, quiet=True))
+    result = run_training(options(tmp_path, algorithm="sac", steps=1_280, quiet=True))
     assert result.manifest.algorithm == "sac"
-    assert result.manifest.steps_done == 1_200
+    assert result.manifest.steps_done == 1_280
 
 
 class TestRefusals:
@@ -261,14 +261,14 @@ class TestRefusals:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_folder_that_holds_another_run(self, tmp_path: Path) -> None:
-        run_training(options(tmp_path, steps=480))
+        run_training(options(tmp_path, steps=1_920))
         with pytest.raises(ValueError, match=r"whose worlds is .* with --no-resume"):
-            run_training(options(tmp_path, steps=480, worlds=3))
+            run_training(options(tmp_path, steps=1_920, worlds=3))
         with pytest.raises(ValueError, match="whose algorithm is ppo, and sac is asked for"):
-            run_training(options(tmp_path, steps=480, algorithm="sac"))
+            run_training(options(tmp_path, steps=1_920, algorithm="sac"))
 
     def test_worlds_of_another_configuration(self, tmp_path: Path) -> None:
-        run_training(options(tmp_path, steps=480))
+        run_training(options(tmp_path, steps=1_920))
         with pytest.raises(ConfigError, match="born with another configuration"):
             run_training(options(tmp_path, config="first_price", out=str(tmp_path / "other")))
 
