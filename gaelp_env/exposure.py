@@ -17,7 +17,7 @@ from gaelp_env.population import CLICKED, REACHED, RING
 from gaelp_env.prospect import advance_probability
 from gaelp_env.response import click_probability, lift, wear
 from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_of
-from gaelp_env.worth import expected_lift, visits_brought
+from gaelp_env.worth import worth_of_ad
 
 
 @njit(nogil=True)
@@ -69,11 +69,10 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
         usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
         propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual
         often = frequency_weight(c, stock + 1.0)
-        worth = expected_lift(
-            worth_of(m), row.stage, before, after, row.intent, moves, click, propensity, often
-        )
-        if c.adstock_visit > 0.0:
-            worth += visits_brought(c, worth_of(m), row.stage, after, row.intent, propensity, stock, channel)
+        worth = worth_of_ad(
+            c, worth_of(m), row.stage, before, after, row.intent, moves, click, propensity, often, stock,
+            channel,
+        )  # fmt: skip
         counts.accrued_micro += int(math.floor(worth * MICRO + 0.5))
     row.awareness = after
     row.fatigue[creative if c.fatigue_by_creative else 0] += np.float32(1.0)
