@@ -13,10 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from storage import open_store
 from storage.base import Lease, LeaseLost, Store, StoreError
 from storage.names import TABLES
-from tests.storage.small import START, batch, birth
+from tests.storage.small import START, batch, birth, open_store
 
 WORLDS = st.sampled_from(["demo", "demo/0", "Demo", "other"])
 NUMBERS = st.lists(st.integers(0, 7), max_size=5, unique=True)
@@ -140,8 +139,15 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.integers(-1, 8 * 3600))
     def prune(self, seconds: int) -> None:
         for pair in [*self.held.values(), *self.lost[-1:]]:
-            gone = self.both(lambda store, which, p=pair: store.prune(p[which], START + seconds))
-            assert gone is None or gone[0] == gone[1]
+            self.both(lambda store, which, p=pair: store.prune(p[which], START + seconds))
+        self.both(lambda store, _: store.fold())
+
+    @rule(twice=st.booleans())
+    def fold(self, twice: bool) -> None:
+        folded = self.both(lambda store, _: store.fold())
+        if twice:
+            assert self.both(lambda store, _: store.fold())[1] == 0
+        assert folded is not None
 
     @rule()
     def a_lost_lease_writes_nothing(self) -> None:
