@@ -77,10 +77,14 @@ def append(connection: sqlite3.Connection, parcel: Parcel, stamp_us: int, fresh:
 
 
 def watch(connection: sqlite3.Connection) -> None:
-    """Makes `sound`, the journal without a last commit that is unfinished, for this connection."""
+    """Makes `sound` for this connection: the journal without what is folded already, and without a last
+    commit that is unfinished."""
     unfinished = _unfinished(connection)
-    test = "" if unfinished is None else f" WHERE stamp_us < {unfinished}"
-    connection.execute(f"CREATE TEMP VIEW sound AS SELECT * FROM main.journal{test}")
+    test = "" if unfinished is None else f"stamp_us < {unfinished} AND "
+    connection.execute(
+        f"CREATE TEMP VIEW sound AS SELECT * FROM main.journal WHERE {test}sequence > coalesce((SELECT"
+        " w.sequence FROM main.worlds AS w WHERE w.world = journal.world AND w.shard = journal.shard), -1)"
+    )
     if unfinished is not None:
         _tell(connection, unfinished)
 
@@ -92,6 +96,11 @@ def drop_unfinished(connection: sqlite3.Connection) -> None:
         return
     _tell(connection, unfinished)
     connection.execute("DELETE FROM journal WHERE stamp_us = ?", (unfinished,))
+    forget_unborn(connection)
+
+
+def forget_unborn(connection: sqlite3.Connection) -> None:
+    """Worlds whose birth is no longer in the journal, and was never folded, were never born."""
     unborn = (
         "sequence IS NULL AND born IS NOT NULL AND NOT EXISTS (SELECT 1 FROM journal WHERE"
         " journal.world = worlds.world AND journal.shard = worlds.shard)"
