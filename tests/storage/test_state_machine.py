@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -126,6 +127,36 @@ class Histories(RuleBasedStateMachine):
         if pair:
             copies = [Lease(one.world, one.shard, one.epoch, one.holder, one.token) for one in pair]
             self.crashed[world] = (copies[0], copies[1])
+
+    @rule()
+    def kill(self) -> None:
+        """The process dies: what is on disk at this moment goes on elsewhere, and nobody holds anything."""
+        folder = self.folder / f"life{len(list(self.folder.iterdir()))}"
+        folder.mkdir()
+        path = self.url.removeprefix("sqlite:///")
+        for name in (path, f"{path}-wal"):
+            if os.path.exists(name):
+                shutil.copy(name, folder)
+        for world in list(self.held):
+            self.crash(world)
+        self.twin.sqlite.close()
+        self.url = f"sqlite:///{folder}/s.db"
+        self.twin.sqlite = open_store(self.url)
+
+    @rule(world=WORLDS, into=WORLDS)
+    def fork(self, world: str, into: str) -> None:
+        """A world is copied: its people and their names are those of another one's birth."""
+        if self.sequence(world) is None or self.sequence(into) is not None:
+            return
+        self.acquire(into, 0, new=True)
+        if into not in self.held:
+            return
+        snapshot = self.memory.load(world)
+        names = dict(snapshot.names)
+        brought = batch(0, world=into, users=snapshot.users, names=names, market=snapshot.market)
+        self.both(lambda store, which: store.commit([(self.held[into][which], brought)]))
+        for store in (self.twin.memory, self.twin.sqlite):
+            assert store.load(into).users.tobytes() == snapshot.users.tobytes()
 
     @rule()
     def reopen(self) -> None:
