@@ -198,6 +198,10 @@ class Place:
         if self.lease is not None:
             self._opened().prune(self.lease, before)
 
+    def fold(self) -> int:
+        """See Store.fold. Needs the lease, else there is nothing to fold."""
+        return 0 if self.lease is None else self._opened().fold()
+
     def close(self) -> None:
         """Gives the lease back and lets go of the store. Idempotent; in a forked child it does nothing."""
         store, lease = self._store, self.lease

@@ -14,7 +14,7 @@ from storage.sqlite_journal import drop_unfinished, watch
 _WAIT_S = 5.0
 _PAGE = 16_384
 """Bytes of a page in a new file: people come and go in blocks of hundreds of kilobytes."""
-_CHECKPOINT = 32_000_000
+_CHECKPOINT = 128_000_000
 """Bytes of the write-ahead log at which SQLite carries it into the file."""
 
 
