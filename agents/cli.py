@@ -14,6 +14,7 @@ from typer.main import get_command
 from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
+from agents.cli_store import fold, repair
 
 app = typer.Typer(
     name="gaelp",
@@ -145,6 +146,8 @@ def bench(
     run_bench(BenchOptions(quick=quick, json=json, out=out, only=only or [], write_docs=write_docs))
 
 
+app.command()(fold)
+app.command()(repair)
 app.command()(check)
 app.command()(calibrate)
 

@@ -308,6 +308,14 @@ class Play:
             self.accepted()
         return self.sequence
 
+    def fold(self) -> int:
+        """Brings the public tables of the store up to the last commit; returns how many commits that took.
+
+        Commits do not wait for it: they go to a journal, which is also folded when it outgrows the people,
+        and with the last lease on the store.
+        """
+        return self._place.fold()
+
     def packed(self) -> list[Batch]:
         """All that waits for a commit, packed. Raises RuntimeError for a reading world."""
         if self.mode == "read":

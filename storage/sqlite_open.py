@@ -6,11 +6,16 @@ import os
 import sqlite3
 from urllib.parse import quote
 
-from storage.base import NotAStore, StoreError
+from storage.base import StoreError
 from storage.migrations import MIGRATIONS, migrate, version_of
 from storage.sqlite_errors import primary_code
+from storage.sqlite_journal import drop_unfinished, watch
 
 _WAIT_S = 5.0
+_PAGE = 16_384
+"""Bytes of a page in a new file: people come and go in blocks of hundreds of kilobytes."""
+_CHECKPOINT = 128_000_000
+"""Bytes of the write-ahead log at which SQLite carries it into the file."""
 
 
 def open_writer(path: str) -> sqlite3.Connection:
@@ -20,7 +25,8 @@ def open_writer(path: str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
-        version_of(connection, path)
+        if version_of(connection, path) == 0:
+            connection.execute(f"PRAGMA page_size = {_PAGE}")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(
@@ -29,9 +35,15 @@ def open_writer(path: str) -> sqlite3.Connection:
                 "network disks. Put it on a local disk."
             )
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 8000")
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT // page}")
         connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, path)
+        connection.execute("BEGIN IMMEDIATE")
+        drop_unfinished(connection)
+        connection.execute("COMMIT")
+        watch(connection)
     except BaseException:
         connection.close()
         raise
@@ -54,7 +66,7 @@ def close_writer(connection: sqlite3.Connection) -> None:
 def open_reader(path: str) -> sqlite3.Connection | None:
     """A connection that only reads, inside one transaction; None if the store is empty.
 
-    Creates nothing beside the file. Raises NotAStore if it is none, or of another schema.
+    Creates nothing beside the file. Raises NotAStore if it is none, or of a newer schema.
     """
     if not os.path.exists(path) or os.path.getsize(path) == 0:
         return None
@@ -81,10 +93,27 @@ def _reader(path: str, how: str) -> sqlite3.Connection | None:
     if version == 0:
         connection.close()
         return None
-    if version < len(MIGRATIONS):
+    try:
+        if version < len(MIGRATIONS):
+            connection = _brought_up_to_date(connection, path)
+        connection.execute("PRAGMA temp_store = MEMORY")
+        watch(connection)
+    except BaseException:
         connection.close()
-        raise NotAStore(
-            f"The store {path!r} has the older schema {version}; open it for writing once to bring it up "
-            "to date."
-        )
+        raise
     return connection
+
+
+def _brought_up_to_date(old: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    """A copy in memory of a file of an older schema, in the present one; the file stays as it is."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        old.backup(copy)
+        migrate(copy, path)
+        copy.execute("BEGIN")
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        old.close()
+    return copy

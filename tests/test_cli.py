@@ -19,7 +19,9 @@ from agents.cli_errors import told
 from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
-COMMANDS = ("train", "evaluate", "inspect", "worlds", "bench", "check", "calibrate", "version")
+COMMANDS = (
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "repair", "check", "calibrate", "version",
+)  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 
 

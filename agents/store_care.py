@@ -1,0 +1,50 @@
+"""What a store needs now and then: folding, and giving up what is damaged."""
+
+from __future__ import annotations
+
+import os
+
+from gaelp_env.world_public import public_of
+from storage import open_store
+from storage.base import BadStoreURL, WorldNotFound
+from storage.family import siblings_of
+from storage.sqlite_repair import examine, repair
+from storage.urls import read_url, sqlite_url
+
+
+def fold_store(url: str) -> dict[str, int]:
+    """Folds a store and the files beside it; returns URL -> commits that were folded.
+
+    Raises: StoreError; WorldBusy if somebody else writes one of them.
+    """
+    folded = {}
+    for place in _files(url):
+        store = open_store(sqlite_url(place), public=public_of)
+        try:
+            folded[sqlite_url(place)] = store.fold()
+        finally:
+            store.close()
+    return folded
+
+
+def repair_store(url: str, *, accept: bool) -> list[dict[str, str]]:
+    """What is damaged in a store and the files beside it: "store", "what" and "cost" in words.
+
+    Args:
+      accept: give it up, so that the store can be written again.
+    Raises: StoreError; NotAStore if SQLite itself cannot read a file.
+    """
+    return [
+        {"store": sqlite_url(place), "what": damage.what, "cost": damage.cost}
+        for place in _files(url)
+        for damage in (repair(place) if accept else examine(place))
+    ]
+
+
+def _files(url: str) -> list[str]:
+    address = read_url(url)
+    if address.scheme != "sqlite":
+        raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
+    if not os.path.exists(address.name):
+        raise WorldNotFound(f"There is no file for the store {url}; check the path.")
+    return [address.name, *siblings_of(address.name)]
