@@ -1,4 +1,4 @@
-"""The commands that look after a store: `gaelp fold` and `gaelp repair`."""
+"""The commands that look after a store: `gaelp fold`, `gaelp repair` and `gaelp torture`."""
 
 from __future__ import annotations
 
@@ -43,4 +43,30 @@ def repair(
             typer.echo(f"{line['store']}: {line['what']}\n  {line['cost']}")
         typer.echo("Given up; the store can be written again." if yes else "To give this up, add --yes.")
     if found and not yes:
+        raise typer.Exit(1)
+
+
+def torture(
+    kills: Annotated[int, typer.Option(min=0, help="Processes killed in the midst of commits.")] = 200,
+    cuts: Annotated[int, typer.Option(min=0, help="Simulated power cuts.")] = 200,
+    faults: Annotated[int, typer.Option(min=0, help="Writes that fail, at most.")] = 200,
+    races: Annotated[int, typer.Option(min=0, help="Races of two writers.")] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="A twentieth of all.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Kill, cut, starve and race stores made for it; status 1 if a promise was broken."""
+    from agents.torture import TortureOptions, run_torture
+
+    share = 20 if quick else 1
+    asked = [-(-times // share) for times in (kills, cuts, faults, races)]
+    report = run_torture(TortureOptions(*asked, seed=seed), lambda what: typer.echo(f"{what} …", err=True))
+    if json:
+        typer.echo(json_text.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        for part in report["parts"]:
+            for fault in part["faults"]:
+                typer.echo(fault)
+        typer.echo(report["summary"])
+    if not report["kept"]:
         raise typer.Exit(1)

@@ -20,7 +20,8 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "fold", "repair", "check", "calibrate", "version",
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "repair", "torture", "check", "calibrate",
+    "version",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 
