@@ -1,4 +1,4 @@
-"""The commands that look after a store: `gaelp fold`, `gaelp repair` and `gaelp torture`."""
+"""The commands that look after a store: `gaelp fold`, `gaelp copy`, `gaelp repair` and `gaelp torture`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,24 @@ def fold(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     for place, commits in folded.items():
         what = f"{commits} commit{'s' * (commits != 1)} folded" if commits else "up to date"
         typer.echo(f"{place}: {what}")
+
+
+def copy(
+    source: Annotated[str, typer.Argument(help="The store to copy: sqlite:///FILE.")],
+    target: Annotated[str, typer.Argument(help="Where to: sqlite:///OTHER.")],
+    json: JsonOption = False,
+) -> None:
+    """Copy a store, and the files beside it, as of its last commit, and compare the two."""
+    from agents.store_care import copy_store
+
+    worlds = copy_store(source, target)
+    if json:
+        typer.echo(json_text.dumps(worlds, indent=2))
+        return
+    for line in worlds:
+        counts = ", ".join(f"{count:,} {table}" for table, count in line["counts"].items())
+        done = "copied" if line["now"] else "there already"
+        typer.echo(f"{line['store']} {line['world']}: {done}, commit {line['commit']}, {counts}")
 
 
 def repair(
@@ -59,8 +77,11 @@ def torture(
     from agents.torture import TortureOptions, run_torture
 
     share = 20 if quick else 1
-    asked = [-(-times // share) for times in (kills, cuts, faults, races)]
-    report = run_torture(TortureOptions(*asked, seed=seed), lambda what: typer.echo(f"{what} …", err=True))
+    options = TortureOptions(
+        kills=-(-kills // share), cuts=-(-cuts // share), faults=-(-faults // share),
+        races=-(-races // share), seed=seed,
+    )  # fmt: skip
+    report = run_torture(options, lambda what: typer.echo(f"{what} …", err=True))
     if json:
         typer.echo(json_text.dumps(report, indent=2, ensure_ascii=False))
     else:

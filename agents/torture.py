@@ -76,7 +76,8 @@ def kills(folder: Path, times: int, seed: str) -> Part:
             begun = int(process.stdout.readline().split()[1])
             time.sleep(chance.uniform(0.0, 0.12))
             process.send_signal(signal.SIGKILL)
-            said = [int(line) for line in process.communicate()[0].split()]
+            # Not by communicate(), which would miss what readline() has read ahead.
+            said = [int(line) for line in process.stdout.read().split()]
         acknowledged = said[-1] if said else begun
         part.commits += len(said)
         part.found(whole, path, acknowledged, acknowledged + 1)
