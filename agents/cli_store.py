@@ -1,4 +1,4 @@
-"""The commands that look after a store: `gaelp fold` and `gaelp repair`."""
+"""The commands that look after a store: `gaelp fold`, `gaelp copy`, `gaelp repair` and `gaelp torture`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,24 @@ def fold(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
         typer.echo(f"{place}: {what}")
 
 
+def copy(
+    source: Annotated[str, typer.Argument(help="The store to copy: sqlite:///FILE.")],
+    target: Annotated[str, typer.Argument(help="Where to: sqlite:///OTHER.")],
+    json: JsonOption = False,
+) -> None:
+    """Copy a store, and the files beside it, as of its last commit, and compare the two."""
+    from agents.store_care import copy_store
+
+    worlds = copy_store(source, target)
+    if json:
+        typer.echo(json_text.dumps(worlds, indent=2))
+        return
+    for line in worlds:
+        counts = ", ".join(f"{count:,} {table}" for table, count in line["counts"].items())
+        done = "copied" if line["now"] else "there already"
+        typer.echo(f"{line['store']} {line['world']}: {done}, commit {line['commit']}, {counts}")
+
+
 def repair(
     store: StoreOption = DEFAULT_STORE,
     yes: Annotated[bool, typer.Option("--yes", help="Do it: give up what is damaged.")] = False,
@@ -43,4 +61,33 @@ def repair(
             typer.echo(f"{line['store']}: {line['what']}\n  {line['cost']}")
         typer.echo("Given up; the store can be written again." if yes else "To give this up, add --yes.")
     if found and not yes:
+        raise typer.Exit(1)
+
+
+def torture(
+    kills: Annotated[int, typer.Option(min=0, help="Processes killed in the midst of commits.")] = 200,
+    cuts: Annotated[int, typer.Option(min=0, help="Simulated power cuts.")] = 200,
+    faults: Annotated[int, typer.Option(min=0, help="Writes that fail, at most.")] = 200,
+    races: Annotated[int, typer.Option(min=0, help="Races of two writers.")] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="A twentieth of all.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Kill, cut, starve and race stores made for it; status 1 if a promise was broken."""
+    from agents.torture import TortureOptions, run_torture
+
+    share = 20 if quick else 1
+    options = TortureOptions(
+        kills=-(-kills // share), cuts=-(-cuts // share), faults=-(-faults // share),
+        races=-(-races // share), seed=seed,
+    )  # fmt: skip
+    report = run_torture(options, lambda what: typer.echo(f"{what} …", err=True))
+    if json:
+        typer.echo(json_text.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        for part in report["parts"]:
+            for fault in part["faults"]:
+                typer.echo(fault)
+        typer.echo(report["summary"])
+    if not report["kept"]:
         raise typer.Exit(1)

@@ -345,6 +345,8 @@ class SqlitePlace:
         mine = self._mine.pop(token, None)
         if mine is None:
             return
+        # If the file cannot take the note, for want of room, nobody holds it all the same.
+        leases.revoke(token)
         try:
             with self._writing() as connection:
                 connection.execute(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from urllib.parse import quote
 
 from storage.base import StoreError
@@ -14,7 +16,7 @@ from storage.sqlite_journal import drop_unfinished, watch
 _WAIT_S = 5.0
 _PAGE = 16_384
 """Bytes of a page in a new file: people come and go in blocks of hundreds of kilobytes."""
-_CHECKPOINT = 128_000_000
+CHECKPOINT_BYTES = 128_000_000
 """Bytes of the write-ahead log at which SQLite carries it into the file."""
 
 
@@ -36,7 +38,7 @@ def open_writer(path: str) -> sqlite3.Connection:
             )
         connection.execute("PRAGMA synchronous = FULL")
         page = connection.execute("PRAGMA page_size").fetchone()[0]
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT // page}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page}")
         connection.execute("PRAGMA cache_size = -65536")
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, path)
@@ -73,6 +75,8 @@ def open_reader(path: str) -> sqlite3.Connection | None:
     try:
         return _reader(path, "mode=ro")
     except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return _rolled_back(path)
         unwritable = not os.access(os.path.dirname(path), os.W_OK)
         if not unwritable or primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
@@ -84,18 +88,20 @@ def _reader(path: str, how: str) -> sqlite3.Connection | None:
     connection = sqlite3.connect(
         f"file:{quote(path)}?{how}", uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
     )
+    return _readied(connection, path)
+
+
+def _readied(connection: sqlite3.Connection, path: str) -> sqlite3.Connection | None:
     try:
         connection.execute("BEGIN")
         version = version_of(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    if version == 0:
-        connection.close()
-        return None
-    try:
+        if version == 0:
+            connection.close()
+            return None
         if version < len(MIGRATIONS):
-            connection = _brought_up_to_date(connection, path)
+            connection = _in_memory(connection)
+            migrate(connection, path)
+            connection.execute("BEGIN")
         connection.execute("PRAGMA temp_store = MEMORY")
         watch(connection)
     except BaseException:
@@ -104,16 +110,24 @@ def _reader(path: str, how: str) -> sqlite3.Connection | None:
     return connection
 
 
-def _brought_up_to_date(old: sqlite3.Connection, path: str) -> sqlite3.Connection:
-    """A copy in memory of a file of an older schema, in the present one; the file stays as it is."""
+def _rolled_back(path: str) -> sqlite3.Connection | None:
+    """A copy in memory of a file whose writer died between two journal modes, as the next will find it."""
+    with tempfile.TemporaryDirectory(prefix="gaelp-") as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        for suffix in ("", "-journal"):
+            shutil.copyfile(path + suffix, copy + suffix)
+        connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False)
+        return _readied(_in_memory(connection), path)
+
+
+def _in_memory(file: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy in memory of what a connection sees; the connection is closed."""
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
-        old.backup(copy)
-        migrate(copy, path)
-        copy.execute("BEGIN")
+        file.backup(copy)
     except BaseException:
         copy.close()
         raise
     finally:
-        old.close()
+        file.close()
     return copy

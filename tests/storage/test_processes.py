@@ -166,7 +166,8 @@ def test_kill_at_any_moment_loses_nothing_that_was_committed(url: str, path: Pat
         begun = int(said(process).split()[1])
         time.sleep(chance.uniform(0.0, 0.25))
         process.kill()
-        told = [int(line) for line in process.communicate()[0].split()]
+        assert process.stdout is not None
+        told = [int(line) for line in process.stdout.read().split()]
         acknowledged = told[-1] if told else begun - 1
         assert query(path, "PRAGMA integrity_check") == [("ok",)]
         store = open_store(url, read_only=True)
