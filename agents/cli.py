@@ -134,7 +134,10 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only, for a first look.")] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A section: market, env, ppo, store, memory or start; repeatable."),
+        typer.Option(
+            help="A section: market, threads, large, env, vector, ppo, train, store, memory or start; "
+            "repeatable."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and the picture.")] = None,
     write_docs: Annotated[Path | None, typer.Option(help="Page to bring up to date.")] = None,
