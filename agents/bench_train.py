@@ -9,7 +9,7 @@ default length.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -108,11 +108,20 @@ def train_profile(steps: int, worlds: int) -> dict[str, float]:
         finally:
             train.CHECKPOINTS, PPO.learn = checkpoints, learn  # type: ignore[method-assign]
             torch.set_num_threads(threads)
-    seconds = {name: clock[0] for name, clock in clocks.items()}
+    return parts_of({name: clock[0] for name, clock in clocks.items()}) | {"steps": float(sum(counted))}
+
+
+def parts_of(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The parts (PARTS) of a run, which add up to the whole.
+
+    Args:
+      seconds: "all"; "learn", gradient steps; "step", the vector environment with the commits in it;
+        "commit", those commits; "asked", commits asked for outside it; "looks".
+    """
     told = {
         "learn": seconds["learn"],
         "env": seconds["step"] - seconds["commit"],
         "store": seconds["commit"] + seconds["asked"],
         "looks": seconds["looks"],
     }
-    return told | {"rest": seconds["all"] - sum(told.values()), "steps": float(sum(counted))}
+    return told | {"rest": seconds["all"] - sum(told.values())}

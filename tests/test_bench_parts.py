@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agents import bench_large, bench_report, bench_threads, bench_train, bench_vector
 from agents.bench import SECTIONS
 from agents.bench_bars import BARS, judge, verdict
-from agents.bench_measure import QUICK, Effort, Figure, LeftOut, Row, timing
+from agents.bench_measure import QUICK, Effort, Figure, LeftOut, Row, spelled, timing
 from gaelp_env.threads import set_threads, threads
 
 SMALL = replace(
@@ -49,6 +49,18 @@ class TestBars:
     def test_figures_are_unique_and_sections_known(self) -> None:
         assert len({bar.figure for bar in BARS}) == len(BARS)
         assert {bar.section for bar in BARS} <= set(SECTIONS)
+
+    def test_a_full_run_measures_every_bar(self) -> None:
+        full = Effort()
+        threads, large = spelled(full.thread_users), spelled(full.large_users)
+        sizes = {f"{name}_{spelled(n)}" for n in full.sizes for name in ("opportunities", "full_over_first")}
+        assert {bar.figure for bar in BARS} <= sizes | {
+            "opportunities_1m_dense", f"day_{threads}_2", f"threads_gain_{threads}_2",
+            f"numpy_over_{threads}_2", f"growth_{large}_dense", f"resident_{large}", "vector_steps",
+            "vector_shell", "impression_steps", "train_share", "hot_bytes", "memory_bytes",
+        }  # fmt: skip
+        assert (full.small_users, full.vector_worlds, full.vector_users) == (10_000, 64, 1_000)
+        assert full.impression_worlds == 1_024
 
     @pytest.mark.parametrize("bar", BARS, ids=lambda bar: bar.figure)
     def test_the_bar_itself_meets_it_and_a_little_worse_does_not(self, bar: Any) -> None:
@@ -218,6 +230,12 @@ class TestTiming:
 
 
 class TestTrain:
+    def test_commits_within_a_step_are_the_store_s(self) -> None:
+        seconds = {"all": 100.0, "learn": 20.0, "step": 50.0, "commit": 10.0, "asked": 5.0, "looks": 8.0}
+        assert bench_train.parts_of(seconds) == {
+            "learn": 20.0, "env": 40.0, "store": 15.0, "looks": 8.0, "rest": 17.0,
+        }  # fmt: skip
+
     def test_the_parts_are_the_whole(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
