@@ -8,9 +8,8 @@ import numpy as np
 from numba import njit
 
 from gaelp_env.adstock import gained
-from gaelp_env.chance import SLOTS, uniforms
 from gaelp_env.constants import MAX_TOUCHES
-from gaelp_env.creatives import EVEN, creative_of, spaced
+from gaelp_env.creatives import creative_of, spaced
 from gaelp_env.ledger import MICRO
 from gaelp_env.pointers import worth_of
 from gaelp_env.population import CLICKED, REACHED, RING
@@ -21,15 +20,16 @@ from gaelp_env.worth import worth_of_ad
 
 
 @njit(nogil=True)
-def choose_creative(c, m, row, j):  # type: ignore[no-untyped-def]
-    """The creative that the user is about to see: the one that was asked for, or as the rotation says."""
+def choose_creative(c, m, row, u):  # type: ignore[no-untyped-def]
+    """The creative that the user is about to see: the one that was asked for, or as the rotation says.
+
+    Args:
+      u: the fourth uniform of SLOTS.
+    """
     if c.creatives == 1:
         return 0
     if m.creative >= 0:
         return m.creative
-    u = 0.0
-    if c.rotation == EVEN:
-        _a, _b, _c, u = uniforms(m.key, row.number, m.tick, SLOTS, j)
     return creative_of(c.rotation, c.creatives, row.touches, row.fatigue, u)
 
 

@@ -23,6 +23,7 @@ from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED
 from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS, WORTH, K
+from gaelp_env.logarithms import logarithm
 from gaelp_env.prospect import Floats, advance_probability, mean_return, prospect, prospect_table
 from gaelp_env.response import lift, revert
 from gaelp_env.voice import share_of_voice
@@ -130,7 +131,7 @@ def fading_area(stock, half, slope, most):  # type: ignore[no-untyped-def]
 def area_gained(stock, half, slope, most):  # type: ignore[no-untyped-def]
     """What one more ad adds to `fading_area`: A(E + 1) - A(E)."""
     if slope == 1.0 and most >= 1.0:
-        return math.log1p(1.0 / (half + stock))
+        return logarithm(1.0 + 1.0 / (half + stock))
     return fading_area(stock + 1.0, half, slope, most) - fading_area(stock, half, slope, most)
 
 
