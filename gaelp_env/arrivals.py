@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gaelp_env.chance import ARRIVE, philox, poisson_count, uniform
+from gaelp_env.chance import ARRIVE, philox, poisson_by_sums, poisson_count, uniform
 
 BLOCK = 2048
 """Users swept at a time: the words of a block stay in the first-level cache."""
@@ -124,7 +124,7 @@ def list_comers(key, tick, number, rate, first, end, weight, index, candidates):
         for i in range(many):
             n = int(counts[i])
             if n == _UNSURE:
-                n = poisson_count(uniform(words[i]), np.float64(rate[start + i]) * weight)
+                n = poisson_by_sums(uniform(words[i]), np.float64(rate[start + i]) * weight)
             index[kept], candidates[kept] = start + i, n
             kept += np.uint64(n > 0)
             total += n

@@ -138,6 +138,12 @@ def poisson_count(v, mean):  # type: ignore[no-untyped-def]
     half_square = 0.5 * mean * mean
     if half_square <= v < mean - half_square:  # bounds of P(N >= 2) and P(N >= 1): surely one
         return 1
+    return poisson_by_sums(v, mean)
+
+
+@njit(inline="always")
+def poisson_by_sums(v, mean):  # type: ignore[no-untyped-def]
+    """`poisson_count` by the sums alone, for a uniform that no bound is likely to tell."""
     none = exponential(-mean)
     p1 = none * mean
     p2 = p1 * (mean * 0.5)
