@@ -14,14 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agents.bench_measure import FULL, QUICK, Effort, Figure
-
-Curve = list[dict[str, Any]]
+from agents.bench_bars import judge
+from agents.bench_measure import FULL, QUICK, Effort, Figure, Row
+from gaelp_env.threads import set_threads
 
 SECTIONS: dict[str, str] = {
     "market": "opportunities a second on one core",
+    "threads": "a simulated day by threads",
+    "large": "cost and memory of the largest market",
     "env": "steps a second",
+    "vector": "steps a second of the vector environments",
     "ppo": "PPO steps a second",
+    "train": "where the time of gaelp train goes",
     "store": "commit and load on SQLite",
     "memory": "bytes in memory",
     "start": "imports and compiling",
@@ -31,39 +35,19 @@ SECTIONS: dict[str, str] = {
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """Something that was aimed for.
+@dataclass(slots=True)
+class Curves:
+    """What the picture and the profiles are made of, beside the figures.
 
     Attributes:
-      figure: name of the figure.
-      text: the aim in words.
-      least: whether `value` is a lower bound; an upper one else.
+      users: one entry a market, as `bench_market` and `bench_large` make them.
+      threads: one a model and number of threads, as `bench_threads` makes them.
+      profile: of `gaelp train`, as `bench_train` makes it; empty if it was not run.
     """
 
-    figure: str
-    text: str
-    value: float
-    least: bool
-
-    def met(self, median: float) -> bool:
-        """Whether a median meets it."""
-        return median >= self.value if self.least else median <= self.value
-
-
-AIMS = (
-    Aim("opportunities_1m_dense", "1,000,000 users, 10 media a day, one core: at least 6 M opportunities/s",
-        6e6, True),
-    Aim("opportunities_1m", "1,000,000 users, default traffic, one core: at least 6 M opportunities/s",
-        6e6, True),
-    Aim("full_over_first_100k", "one of the full model costs at most 2 × one of the first (v0), 100k users",
-        2.0, False),
-    Aim("full_over_first_1m", "one of the full model costs at most 2 × one of the first (v0), 1m users",
-        2.0, False),
-    Aim("growth_dense", "an opportunity at 1,000,000 users costs at most 2 × one at 10,000", 2.0, False),
-    Aim("memory_bytes", "at most 200 bytes a user: the record, the sweep's columns, the mark of change",
-        200.0, False),
-)  # fmt: skip
+    users: list[dict[str, Any]] = field(default_factory=list)
+    threads: list[dict[str, Any]] = field(default_factory=list)
+    profile: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +55,7 @@ class BenchOptions:
     """What to measure, and where it goes.
 
     Attributes:
-      quick: small sizes and few repetitions, about half a minute.
+      quick: small sizes and few repetitions, a minute or two.
       json: print JSON instead of tables.
       out: folder for bench.json and bench.png; None writes nothing.
       only: names of SECTIONS; empty is all.
@@ -91,7 +75,8 @@ def run_bench(options: BenchOptions | None = None) -> dict[str, Any]:
     """Measures, prints a table (or JSON), and writes what was asked for.
 
     Returns: the report, JSON-able: versions, machine, `figures` (name, text, unit, median, min, max,
-      repetitions, values, ratios, cores), `curve` (one entry a market), `aims`.
+      repetitions, values, ratios, core), `left_out` (name, text, why), `curve` (one entry a market),
+      `threads` (one entry a model and number of threads), `profile` (of gaelp train), `bars` (as `judge`).
     Raises: ValueError for a section that is not known, or a page that is not there or has no marks.
     """
     options = options or BenchOptions()
@@ -120,19 +105,23 @@ def measured(sections: list[str], effort: Effort) -> dict[str, Any]:
 
     start = time.perf_counter()
     figures: list[dict[str, Any]] = []
-    curve: Curve = []
+    left_out: list[dict[str, Any]] = []
+    curves = Curves()
     took: dict[str, float] = {}
     kept = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
+    set_threads(1)
     try:
         with progress(len(sections)) as (say, done):
             for section in sections:
                 began = time.perf_counter()
-                for figure in _measure(section, effort, say, curve):
-                    figures.append({"section": section, **figure.as_json()})
+                for row in _measure(section, effort, say, curves):
+                    told = figures if isinstance(row, Figure) else left_out
+                    told.append({"section": section, **row.as_json()})
                 done()
                 took[section] = time.perf_counter() - began
     finally:
+        set_threads(None)
         for name, value in kept.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -143,27 +132,46 @@ def measured(sections: list[str], effort: Effort) -> dict[str, Any]:
         "seconds": time.perf_counter() - start,
         "section_seconds": took,
         "figures": figures,
-        "curve": curve,
-        "aims": _aims(figures),
+        "left_out": left_out,
+        "curve": curves.users,
+        "threads": curves.threads,
+        "profile": curves.profile,
+        "bars": judge(figures, left_out, sections),
     }
 
 
-def _measure(section: str, effort: Effort, say: Callable[[str], None], curve: Curve) -> Iterator[Figure]:
+def _measure(section: str, effort: Effort, say: Callable[[str], None], curves: Curves) -> Iterator[Row]:
     if section == "market":
         from agents.bench_market import measure_market
 
-        return measure_market(effort, say, curve)
-    if section in ("env", "ppo"):
-        from agents.bench_env import measure_env, measure_ppo
+        return measure_market(effort, say, curves.users)
+    if section == "threads":
+        from agents.bench_threads import measure_threads
 
-        return (measure_env if section == "env" else measure_ppo)(effort, say)
-    if section in ("store", "memory"):
-        from agents.bench_store import measure_memory, measure_store
+        return measure_threads(effort, say, curves.threads)
+    if section == "large":
+        from agents.bench_large import measure_large
 
-        return (measure_store if section == "store" else measure_memory)(effort, say)
-    from agents.bench_start import measure_start
+        return measure_large(effort, say, curves.users)
+    if section == "train":
+        from agents.bench_train import measure_train
 
-    return measure_start(effort, say)
+        return measure_train(effort, say, curves.profile)
+    return _plain(section)(effort, say)
+
+
+def _plain(section: str) -> Callable[[Effort, Callable[[str], None]], Iterator[Row]]:
+    """The sections that yield figures and nothing else."""
+    from agents import bench_env, bench_start, bench_store, bench_vector
+
+    return {
+        "env": bench_env.measure_env,
+        "vector": bench_vector.measure_vector,
+        "ppo": bench_env.measure_ppo,
+        "store": bench_store.measure_store,
+        "memory": bench_store.measure_memory,
+        "start": bench_start.measure_start,
+    }[section]
 
 
 def _sections(only: tuple[str, ...] | list[str]) -> list[str]:
@@ -180,16 +188,6 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in ("gaelp", "numpy", "numba")},
     }
-
-
-def _aims(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    medians = {figure["name"]: figure["median"] for figure in figures}
-    return [
-        {"figure": aim.figure, "text": aim.text, "aim": aim.value, "measured": medians[aim.figure],
-         "met": aim.met(medians[aim.figure])}
-        for aim in AIMS
-        if aim.figure in medians
-    ]  # fmt: skip
 
 
 def _command(options: BenchOptions) -> str:
@@ -221,4 +219,4 @@ def _write(report: dict[str, Any], options: BenchOptions) -> None:
 def _drawn(report: dict[str, Any], file: Path) -> list[Path]:
     from agents.bench_picture import draw
 
-    return [file] if draw(report["curve"], file) else []
+    return [file] if draw(report["curve"], report["threads"], file) else []

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from agents import marked_page
-from agents.bench_report import HEADER, amount, disturbed, rows
+from agents.bench_report import (
+    BAR_HEADER,
+    HEADER,
+    bar_rows,
+    disturbed,
+    left_out_rows,
+    profile_rows,
+    rows,
+)
 
 BEGIN, END = MARKS = marked_page.marks("bench")
 
@@ -37,17 +45,30 @@ def page_lines(report: dict[str, Any], picture: str | None) -> Iterator[str]:
         yield f"**{words}**"
     yield ""
     if picture is not None:
-        yield f"![What an opportunity costs against the size of the population]({picture})"
+        yield f"![What an opportunity costs, by size of the population and by threads]({picture})"
         yield ""
     yield from _table(list(HEADER), [_row(figure, row) for figure, row in rows(report)])
-    if report["aims"]:
+    if left := list(left_out_rows(report)):
         yield ""
-        yield from _table(["aim", "measured", ""], list(_aim_rows(report)))
-    if report["curve"]:
+        yield from _table(["left out", "why"], left)
+    yield ""
+    yield "The bars, by the medians above:"
+    yield ""
+    yield from _table(list(BAR_HEADER), [_bar(row) for row in bar_rows(report)])
+    if parts := list(profile_rows(report)):
+        profile = report["profile"]
+        yield ""
+        yield (
+            f"Where the wall time of `gaelp train` goes, {profile['worlds']} worlds, {profile['steps']:,.0f} "
+            f"env steps, mean of {profile['runs']}:"
+        )
+        yield ""
+        yield from _table(["part", "seconds, share"], parts)
+    if points := [point for point in report["curve"] if "tick_us" in point]:
         yield ""
         yield "Where the time of a tick goes, medians in µs:"
         yield ""
-        yield from _table(list(_PROFILE), [_profile_row(point) for point in report["curve"]])
+        yield from _table(list(_PROFILE), [_profile_row(point) for point in points])
 
 
 def _row(figure: dict[str, Any], row: list[str]) -> list[str]:
@@ -55,11 +76,8 @@ def _row(figure: dict[str, Any], row: list[str]) -> list[str]:
     return [f"*{cells[0]}*", *cells[1:]] if figure["reference"] else cells
 
 
-def _aim_rows(report: dict[str, Any]) -> Iterator[list[str]]:
-    units = {figure["name"]: figure["unit"] for figure in report["figures"]}
-    for aim in report["aims"]:
-        measured = amount(aim["measured"], units[aim["figure"]])
-        yield [aim["text"], measured, "reached" if aim["met"] else "**not reached**"]
+def _bar(row: list[str]) -> list[str]:
+    return [*row[:2], row[2] if row[2].startswith("met") else f"**{row[2]}**"]
 
 
 _PROFILE = (

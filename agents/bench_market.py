@@ -128,7 +128,7 @@ def play_market(users: int, suffix: str, effort: Effort, repetitions: int, say: 
         "copy": Work(_copies(tuple(column[: people.size] for column in copied))),
     }
     market.rollback(start)
-    plain = {"numpy": _numpy_work(first, span, first_bids)} if users <= effort.numpy_users else {}
+    plain = {"numpy": numpy_work(first, span, first_bids)} if users <= effort.numpy_users else {}
     if users <= MANY:
         played.timed = in_turn(works | plain, repetitions, on_core=True)
     else:
@@ -163,7 +163,7 @@ def _copies(columns: tuple[NDArray[Any], ...]) -> Callable[[], None]:
     return copies
 
 
-def _numpy_work(market: Market, span: range, bids: NDArray[np.float64]) -> Work:
+def numpy_work(market: Market, span: range, bids: NDArray[np.float64]) -> Work:
     """The NumPy version of the first model over the same ticks from the same people."""
     users, pressure = market.population.rows(slice(None)), market.record["pressure"].copy()
     box: list[NumpyMarket] = []
@@ -207,6 +207,7 @@ def measure_market(effort: Effort, say: Say, curve: list[dict[str, Any]]) -> Ite
             curve.append(_point(one, fixed_us))
             if users in effort.sizes:
                 yield from _figures(one)
+    yield _guard(effort, say)
     for suffix in DENSITIES:
         few, many = (10_000, suffix), (1_000_000, suffix)
         if few in played and many in played:
@@ -251,6 +252,15 @@ def _figures(one: Played) -> Iterator[Figure]:
             f"copy_{name}", f"copy of the bytes, {who}", "B/s",
             timed["copy"].rates(COPIES * one.copied_bytes), reference=True, core=timed["copy"].core,
         )  # fmt: skip
+
+
+def _guard(effort: Effort, say: Say) -> Figure:
+    """The ratio that tests/speed.json has on record."""
+    from agents.bench_guard import measured_ratio
+
+    say("the ratio that is guarded")
+    ratios = measured_ratio(effort.repetitions)
+    return Figure("guard_ratio", "one opportunity : sweep of one user, 10k dense (guarded)", "×", ratios)
 
 
 def _growth(few: Played, many: Played) -> Figure:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,15 @@ class Effort:
       env_steps: steps of the environment in one repetition.
       ppo_steps: env steps of one short `learn`.
       compiles: how often to compile with an empty cache.
+      large_users: the largest market, in a process of its own; 0 leaves it out.
+      small_users: the market that the largest one is compared with.
+      large_ticks: ticks of both that are timed.
+      thread_users: users of the market that several threads play.
+      thread_days: days of it, each a repetition.
+      vector_worlds, vector_users: of the vector environment, and of the run of `gaelp train`.
+      vector_episodes: of each world in one repetition.
+      impression_worlds, impression_steps: sub-environments, and calls in one repetition.
+      train_steps: env steps of the profiled run of `gaelp train`.
     """
 
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
@@ -38,6 +51,17 @@ class Effort:
     env_steps: int = 2_400
     ppo_steps: int = 7_680
     compiles: int = 2
+    large_users: int = 10_000_000
+    small_users: int = 10_000
+    large_ticks: int = 8
+    thread_users: int = 1_000_000
+    thread_days: int = 4
+    vector_worlds: int = 64
+    vector_users: int = 1_000
+    vector_episodes: int = 2
+    impression_worlds: int = 1_024
+    impression_steps: int = 400
+    train_steps: int = 30_720
 
 
 FULL = Effort()
@@ -52,6 +76,12 @@ QUICK = Effort(
     env_steps=480,
     ppo_steps=1_920,
     compiles=0,
+    large_users=0,
+    thread_users=100_000,
+    thread_days=3,
+    vector_episodes=1,
+    impression_steps=100,
+    train_steps=15_360,
 )
 
 
@@ -107,6 +137,27 @@ class Figure:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A figure that this run could not take, or was asked not to take.
+
+    Attributes:
+      name, text: as of the Figure that it would be.
+      why: the reason in words, with the remedy.
+    """
+
+    name: str
+    text: str
+    why: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"name": self.name, "text": self.text, "why": self.why}
+
+
+Row = Figure | LeftOut
+
+
 @dataclass(slots=True)
 class Timed:
     """Seconds of something that is done several times.
@@ -144,9 +195,14 @@ class Timed:
         return median(self.values)
 
     @property
+    def at_work(self) -> float:
+        """Cores at work on the average: processor time over elapsed time, of all repetitions."""
+        return sum(self.processor) / sum(self.elapsed)
+
+    @property
     def core(self) -> float | None:
         """The share of a core that the work had; None if elapsed time counts."""
-        return sum(self.processor) / sum(self.elapsed) if self.on_core else None
+        return self.at_work if self.on_core else None
 
     def rates(self, count: float) -> tuple[float, ...]:
         """How many of `count` a second, by repetition."""
@@ -165,7 +221,7 @@ class Work:
     prepare: Callable[[], object] = lambda: None
 
 
-def in_turn(works: Mapping[str, Work], repetitions: int, *, on_core: bool = False) -> dict[str, Timed]:
+def in_turn(works: Mapping[Name, Work], repetitions: int, *, on_core: bool = False) -> dict[Name, Timed]:
     """Does several things in turn, again and again, so that a disturbance meets all of them alike.
 
     Args:
@@ -177,6 +233,36 @@ def in_turn(works: Mapping[str, Work], repetitions: int, *, on_core: bool = Fals
             work.prepare()
             timed[name].do(work.do)
     return timed
+
+
+@contextmanager
+def timing(owner: Any, name: str, clock: list[float]) -> Iterator[None]:
+    """Adds up, in `clock[0]` and `clock[1]`, the elapsed seconds and the number of all calls of a function.
+
+    Inside the context it stands in the place of `owner.name`, an attribute of a module or a class.
+    Calls within a call of it count once.
+    """
+    function = getattr(owner, name)
+    deep = 0
+
+    @wraps(function)
+    def timed(*given: Any, **named: Any) -> Any:
+        nonlocal deep
+        deep += 1
+        began = time.perf_counter()
+        try:
+            return function(*given, **named)
+        finally:
+            deep -= 1
+            if not deep:
+                clock[0] += time.perf_counter() - began
+                clock[1] += 1
+
+    setattr(owner, name, timed)
+    try:
+        yield
+    finally:
+        setattr(owner, name, function)
 
 
 def spelled(users: int) -> str:

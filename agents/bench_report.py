@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from agents.bench_bars import verdict
+
 _SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"))
+WIDTH = 150
+"""Columns of a table that goes to a file or a pipe."""
 BUSY = 0.9
 """Below this share of a core the machine was serving others, and figures are worse than they should be."""
 
@@ -80,13 +85,15 @@ LEGEND = (
     "Dense: 10 media candidates a user a day, not 3. Spread: smallest and largest of n repetitions. "
     "Reference: how many times that of a reference in the same run (dim here, italic in the page); for a "
     "cost, how many times its time. Core: the share of a core that the work had; where it stands, seconds "
-    "are of processor time, else they are elapsed."
+    "are of processor time, else they are elapsed. Cores at work: processor time over elapsed time."
 )
 
 
 def disturbed(report: dict[str, Any]) -> str:
     """A sentence if the machine was busy with something else while it was measured, "" if not."""
-    low = min((figure["core"] for figure in report["figures"] if figure["core"]), default=1.0)
+    shares = [figure["core"] for figure in report["figures"] if figure["core"]]
+    shares += [figure["median"] / 2.0 for figure in report["figures"] if figure["name"] == "hashing_gain_2"]
+    low = min(shares, default=1.0)
     if low >= BUSY:
         return ""
     return (
@@ -96,12 +103,12 @@ def disturbed(report: dict[str, Any]) -> str:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints the table, the aims, and a warning if the machine was busy."""
+    """Prints the table, what was left out, the bars, and a warning if the machine was busy."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     table = Table(title="gaelp bench", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEADER:
         left = name in ("what", "reference")
@@ -114,13 +121,40 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(*row, style="dim" if figure["reference"] else None)
     console.print(table)
     console.print(LEGEND, highlight=False, style="dim")
-    for aim in report["aims"]:
-        mark = "reached" if aim["met"] else "not reached"
-        console.print(f"{mark}: {aim['text']} (measured {_digits_of(aim['measured'])})", highlight=False)
+    for name, lines in (("Left out", left_out_rows(report)), ("gaelp train", profile_rows(report))):
+        for line in lines:
+            console.print(f"{name}: {': '.join(line)}", highlight=False)
+    bars = Table(title="bars", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in BAR_HEADER:
+        bars.add_column(name, justify="right" if name == "measured" else "left", no_wrap=name == "measured")
+    for line in bar_rows(report):
+        bars.add_row(*line)
+    console.print(bars)
     if words := disturbed(report):
         console.print(words, highlight=False)
 
 
-def _digits_of(value: float) -> str:
-    scale, letter = next(((s, f" {w}") for s, w in _SCALES if value >= s), (1.0, ""))
-    return f"{_digits(value / scale)}{letter}"
+BAR_HEADER = ("bar", "measured", "verdict")
+
+
+def bar_rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    """The table of bars: each in words, what was measured, met or not; none is left out."""
+    for line in report["bars"]:
+        measured = "" if line["met"] is None else amount(line["measured"], line["unit"])
+        yield [line["text"], measured, verdict(line)]
+
+
+def left_out_rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    """What was not measured, and why."""
+    for line in report["left_out"]:
+        yield [line["text"], line["why"]]
+
+
+def profile_rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    """Where the wall time of `gaelp train` goes: the part, and its seconds and share."""
+    from agents.bench_train import PARTS
+
+    seconds = report["profile"].get("seconds", {})
+    whole = sum(seconds.values())
+    for part in seconds:
+        yield [PARTS[part], f"{seconds[part]:.2f} s, {seconds[part] / whole:.0%}"]

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import gaelp_env
 from agents.bench_market import Say
@@ -78,7 +79,18 @@ def _first_ticks(compiles: int, again: int, say: Say) -> Iterator[Figure]:
 
 
 def _timed(program: str, settings: dict[str, str]) -> float:
-    """Runs a program in a fresh interpreter; the last line that it prints is its seconds."""
+    """Seconds that a program told of itself."""
+    return float(answer_of(program, settings))
+
+
+def answer_of(program: str, settings: dict[str, str]) -> Any:
+    """Runs a program in a fresh interpreter.
+
+    Args:
+      settings: of its environment, beside this process's.
+    Returns: the last line that it prints, read as JSON.
+    Raises: RuntimeError if it fails.
+    """
     home = str(Path(next(iter(gaelp_env.__path__))).resolve().parent)
     environment = {name: value for name, value in os.environ.items() if name not in _CACHES}
     paths = [home, *filter(None, [environment.get("PYTHONPATH")])]
@@ -90,4 +102,4 @@ def _timed(program: str, settings: dict[str, str]) -> float:
         raise RuntimeError(
             f"A process of the bench ended with status {done.returncode}: {done.stderr.strip()}"
         )
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])

@@ -22,6 +22,8 @@ from storage.base import PUBLIC_COLUMNS, STORE_STAMPED
 
 NEVER = 1_000_000
 """Episodes a commit, so that only the bench commits."""
+FEW = 8
+"""Commits timed at least."""
 
 
 def measure_store(effort: Effort, say: Say) -> Iterator[Figure]:
@@ -49,28 +51,48 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
         people.changed[: people.size] = 1
         world.end_episode()
 
+    def folded_day() -> None:
+        world.fold()
+        day()
+
+    def committed_day() -> None:
+        folded_day()
+        world.commit()
+
     day()
     world.commit()
     table = PlainTable(folder / "plain.db", world.playing(), config)
     works = {
-        "commit": Work(world.commit, day),
+        "commit": Work(world.commit, folded_day),
         "upsert": Work(table.upsert),
     }
-    timed = in_turn(works, repetitions)
+    timed = in_turn(works, max(repetitions, FEW))
+    timed |= in_turn({"fold": Work(world.fold, committed_day)}, repetitions)
+    slowest = sorted(timed["commit"].values)[-1 - len(timed["commit"].values) // 100]
     active = world.playing().population.size
     world.close()
-    grown = file.stat().st_size / active
+    grown, days = file.stat().st_size / active, 1 + max(repetitions, FEW) + repetitions
     reader = World.open(url, "demo", mode="read", pin="latest")
     timed |= in_turn({"load": Work(lambda: reader.reset(seed=1)), "select": Work(table.select)}, repetitions)
     reader.close()
     plain = table.bytes / users
     table.close()
-    commit, upsert, load, select = (timed[name] for name in ("commit", "upsert", "load", "select"))
+    commit, upsert, fold, load, select = (
+        timed[name] for name in ("commit", "upsert", "fold", "load", "select")
+    )
     name = spelled(users)
     who = f"{name} users"
     yield Figure(
         f"commit_{name}", f"commit of a day, {who}", "s", commit.scaled(),
         {"upsert": commit.seconds / upsert.seconds}
+    )  # fmt: skip
+    yield Figure(
+        f"commit_p99_{name}", f"commit of a day, {who}, 99th percentile of {len(commit.values)}", "s",
+        (slowest,), {"upsert": slowest / upsert.seconds}
+    )  # fmt: skip
+    yield Figure(
+        f"fold_{name}", f"fold of a day, {who}", "s", fold.scaled(),
+        {"upsert": fold.seconds / upsert.seconds}
     )  # fmt: skip
     yield Figure(
         f"upsert_{name}", f"plain upsert, {who}", "s", upsert.scaled(), reference=True
@@ -84,7 +106,7 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(f"disk_{name}", f"on disk a user, {name}, day 0", "B", (born,), {"table": born / plain})
     yield Figure(
-        f"disk_days_{name}", f"on disk a user, {name}, day {repetitions + 1}", "B",
+        f"disk_days_{name}", f"on disk a user, {name}, day {days}", "B",
         (grown,), {"table": grown / plain},
     )  # fmt: skip
 

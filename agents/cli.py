@@ -14,6 +14,7 @@ from typer.main import get_command
 from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
+from agents.cli_store import copy, fold, repair, torture
 
 app = typer.Typer(
     name="gaelp",
@@ -133,7 +134,10 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only, for a first look.")] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A section: market, env, ppo, store, memory or start; repeatable."),
+        typer.Option(
+            help="A section: market, threads, large, env, vector, ppo, train, store, memory or start; "
+            "repeatable."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and the picture.")] = None,
     write_docs: Annotated[Path | None, typer.Option(help="Page to bring up to date.")] = None,
@@ -145,6 +149,10 @@ def bench(
     run_bench(BenchOptions(quick=quick, json=json, out=out, only=only or [], write_docs=write_docs))
 
 
+app.command()(fold)
+app.command()(copy)
+app.command()(repair)
+app.command()(torture)
 app.command()(check)
 app.command()(calibrate)
 

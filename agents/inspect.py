@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, RECORD
 from gaelp_env.population import GONE, STAGES, fatigue_score
+from gaelp_env.world_public import public_of
 from gaelp_env.world_upgrade import present, readable
 from storage import open_store
 from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
@@ -116,7 +117,7 @@ def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
 
 @contextmanager
 def _reading(url: str) -> Iterator[Store]:
-    store = open_store(url, read_only=True)
+    store = open_store(url, read_only=True, public=public_of)
     try:
         yield store
     finally:

@@ -60,7 +60,7 @@ SETTINGS: dict[str, Settings] = {
     "ppo": Settings(
         arguments={
             "learning_rate": 1e-3,
-            "batch_size": 480,
+            "batch_size": 960,
             "n_epochs": 6,
             "gamma": 0.95,
             "gae_lambda": 0.9,
@@ -68,9 +68,9 @@ SETTINGS: dict[str, Settings] = {
             "clip_range": 0.2,
         },
         hidden=(64, 64),
-        rollout=1920,
+        rollout=3840,
         log_std=-1.2,
-        steps=400_000,
+        steps=1_000_000,
         anneal=True,
     ),
     "sac": Settings(

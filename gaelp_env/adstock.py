@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
 from gaelp_env.exponentials import exponential
+from gaelp_env.logarithms import logarithm
 
 
 @njit(inline="always")
@@ -26,7 +25,7 @@ def hill(stock, half, slope):  # type: ignore[no-untyped-def]
         return 0.0
     if slope == 1.0:
         return stock / (half + stock)
-    return 1.0 / (1.0 + exponential(slope * math.log(half / stock)))
+    return 1.0 / (1.0 + exponential(slope * logarithm(half / stock)))
 
 
 @njit(inline="always")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gaelp_env.chance import ARRIVE, philox, poisson_count, uniform
+from gaelp_env.chance import ARRIVE, philox, poisson_by_sums, poisson_count, uniform
 
 BLOCK = 2048
 """Users swept at a time: the words of a block stay in the first-level cache."""
@@ -81,6 +81,55 @@ def count_candidates(rate, weight, index, luck, listed, candidates):  # type: ig
             kept += 1
             total += n
     return kept, total
+
+
+_UNSURE = np.uint8(255)
+
+
+@njit(cache=True, nogil=True)
+def list_comers(key, tick, number, rate, first, end, weight, index, candidates):  # type: ignore[no-untyped-def]
+    """Lists the users who have candidates in this tick, and how many: `sweep` and `count_candidates` in one.
+
+    With m the mean, the probabilities of the Poisson law lie within
+
+        m - m**2/2 <= P(N >= 1) <= m - m**2/2 + m**3/6
+        m**2/2 - m**3/3 <= P(N >= 2) <= m**2/2,   P(N >= 3) <= m**3/6
+
+    so for small m nearly every uniform is told by comparisons alone, many users side by side; the few
+    between the bounds are counted exactly.
+
+    Args:
+      key … weight: as in `sweep`.
+      index, candidates: `[end - first]` int64, filled with positions and numbers of candidates.
+    Returns: (users with a candidate, candidates in all).
+    """
+    k0 = np.uint64(key) & _MASK
+    k1 = np.uint64(key) >> _S32
+    t = np.uint64(tick)
+    words, counts = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint8)
+    kept, total, start = np.uint64(0), 0, first
+    while start < end:
+        many = min(end - start, BLOCK)
+        for i in range(many):
+            a, _b, _c, _d = philox(np.uint64(number[start + i]), t, np.uint64(ARRIVE), np.uint64(0), k0, k1)
+            words[i] = np.uint32(a)
+        for i in range(many):
+            v, mean = uniform(words[i]), np.float64(rate[start + i]) * weight
+            half_square = 0.5 * mean * mean
+            sixth_cube = half_square * mean * (1.0 / 3.0)
+            one, two = mean - half_square, half_square - 2.0 * sixth_cube
+            near = (v < sixth_cube) | ((v >= two) & (v < half_square))
+            near |= ((v >= one) & (v < one + sixth_cube)) | ((mean > 0.9) & (v < mean))
+            counts[i] = _UNSURE if near else np.uint8(v < one) + np.uint8(v < two)
+        for i in range(many):
+            n = int(counts[i])
+            if n == _UNSURE:
+                n = poisson_by_sums(uniform(words[i]), np.float64(rate[start + i]) * weight)
+            index[kept], candidates[kept] = start + i, n
+            kept += np.uint64(n > 0)
+            total += n
+        start += many
+    return np.int64(kept), total
 
 
 @njit(inline="always")

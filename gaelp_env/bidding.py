@@ -5,7 +5,6 @@ from __future__ import annotations
 from numba import njit
 
 from gaelp_env.auction import FIRST, GSP, OWNED, price_at, wins
-from gaelp_env.chance import SLOTS, uniforms
 from gaelp_env.ledger import FLOOR_KNOTS
 from gaelp_env.pointers import prices_of
 from gaelp_env.prices import relative_price
@@ -15,16 +14,18 @@ LOST = -1
 
 
 @njit(nogil=True)
-def slot_won(c, m, channel, audience, number, j, u_price):  # type: ignore[no-untyped-def]
+def slot_won(c, m, channel, audience, u_price, order):  # type: ignore[no-untyped-def]
     """Which slot of a GSP auction our score takes.
 
+    Args:
+      order: the four uniforms of SLOTS.
     Returns: (slot 0, 1, … or LOST, quantile of the rival right below us).
     """
     ours = m.beats_rivals[channel, audience]
     below = u_price
     if below <= ours:
         return 0, below
-    u_second, u_third, u_fourth, _creative = uniforms(m.key, number, m.tick, SLOTS, j)
+    u_second, u_third, u_fourth, _creative = order
     rivals = c.rivals[channel]
     for slot in range(1, c.slots[channel]):
         u = u_second if slot == 1 else (u_third if slot == 2 else u_fourth)
@@ -35,11 +36,11 @@ def slot_won(c, m, channel, audience, number, j, u_price):  # type: ignore[no-un
 
 
 @njit(nogil=True)
-def buy_slot(c, m, channel, audience, number, j, bids):  # type: ignore[no-untyped-def]
+def buy_slot(c, m, channel, audience, bids, order):  # type: ignore[no-untyped-def]
     """Auctions a slot.
 
     Args:
-      bids: the four uniforms of AUCTION.
+      bids, order: the four uniforms each of AUCTION and SLOTS.
     Returns: (slot 0, 1, … or LOST, price in CPM, uniform that tells whether it is seen, 1 if the price is
       the reserve).
     """
@@ -50,7 +51,7 @@ def buy_slot(c, m, channel, audience, number, j, bids):  # type: ignore[no-untyp
         return won, c.send_cost_cpm[channel], u_view, 0
     slot, below = 0, u_price
     if rule == GSP:
-        slot, below = slot_won(c, m, channel, audience, number, j, u_price)
+        slot, below = slot_won(c, m, channel, audience, u_price, order)
         if slot == LOST:
             return LOST, 0.0, u_view, 0
         u_price = 0.0
@@ -107,7 +108,7 @@ def clears_floor(c, m, channel, u_rival, u_floor):  # type: ignore[no-untyped-de
 
 
 @njit(inline="always")
-def rival_ads(c, m, channel, number, j, bids, ours, winnable):  # type: ignore[no-untyped-def]
+def rival_ads(c, m, channel, bids, order, ours, winnable):  # type: ignore[no-untyped-def]
     """How many rivals' ads are seen at one opportunity of a channel that is auctioned.
 
     The rivals fill the slots that we do not hold, in the order of their scores; from the first one below the
@@ -119,7 +120,7 @@ def rival_ads(c, m, channel, number, j, bids, ours, winnable):  # type: ignore[n
     has seen those above it.
 
     Args:
-      bids: the four uniforms of AUCTION.
+      bids, order: the four uniforms each of AUCTION and SLOTS.
       ours: the slot that we hold, LOST for none.
       winnable: whether any bid could win here; if not, all rivals are beyond reach, and above any reserve.
     Returns: 0 … slots; 0 where no rival bids (a median of 0).
@@ -131,7 +132,7 @@ def rival_ads(c, m, channel, number, j, bids, ours, winnable):  # type: ignore[n
     if c.rule[channel] == GSP:
         slots, rivals = c.slots[channel], c.rivals[channel]
     has_floor = winnable and u_has_floor < c.floor_share
-    u_second, u_third, u_fourth = 0.0, 0.0, 0.0
+    u_second, u_third, u_fourth, _creative = order
     seen = place = 0
     for slot in range(slots):
         if u_view >= c.view_rate[channel] * seen_share(slot, c.slot_view[channel]):
@@ -142,8 +143,6 @@ def rival_ads(c, m, channel, number, j, bids, ours, winnable):  # type: ignore[n
         if place > rivals:
             break
         if has_floor:
-            if place == 2:
-                u_second, u_third, u_fourth, _creative = uniforms(m.key, number, m.tick, SLOTS, j)
             if place > 1:
                 u = u_second if place == 2 else (u_third if place == 3 else u_fourth)
                 u_rival = next_quantile(u_rival, u, rivals, place)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.arrivals import count_candidates, sweep
+from gaelp_env.arrivals import list_comers
 from gaelp_env.encounters import meet
 from gaelp_env.ledger import LEDGER, MOMENT, RECORD, TOUCH, VISIT
 from gaelp_env.population import Population
@@ -50,7 +50,6 @@ class Blocks:
 
     def _for_users(self, capacity: int) -> None:
         self._index, self._candidates = np.empty(capacity + 1, np.int64), np.empty(capacity + 1, np.int64)
-        self._luck = np.empty(capacity + 1, np.float64)
 
     def _for_candidates(self, total: int) -> None:
         """Makes room for `total` candidates, each of which may decide two orders at most."""
@@ -75,9 +74,10 @@ class Blocks:
 
         def one(block: int) -> None:
             first, end = self._bounds[block]
-            index, luck, candidates = self._index[first:], self._luck[first:], self._candidates[first:]
-            count = sweep(key, tick, people.number, people.rate, first, end, weight, index, luck)
-            self._listed[block] = count_candidates(people.rate, weight, index, luck, count, candidates)
+            self._listed[block] = list_comers(
+                key, tick, people.number, people.rate, first, end, weight, self._index[first:],
+                self._candidates[first:],
+            )  # fmt: skip
 
         for_all(one, range(len(ends)))
         self.count, self.total = self._listed.sum(axis=0).tolist()
@@ -88,8 +88,14 @@ class Blocks:
         """The positions of the people listed, in memory order; a fresh array."""
         return self._pieces(self._index, [first for first, _ in self._bounds], self._listed[:, 0])
 
-    def meet(self, constants: NDArray[Any], people: Population, records: NDArray[Any]) -> int:
-        """Second pass: meets those listed. Returns: what was spent, micro-units."""
+    def meet(
+        self, constants: NDArray[Any], people: Population, records: NDArray[Any], charges: bool = True
+    ) -> int:
+        """Second pass: meets those listed. Returns: what was spent, micro-units.
+
+        Args:
+          charges: whether `charges` is asked for afterwards.
+        """
         count = len(self._bounds)
         self._begins = np.concatenate([[0], np.cumsum(self._listed[:, 1])[:-1]])
         self._came = np.zeros((count, 4), np.int64)
@@ -100,13 +106,14 @@ class Blocks:
 
         def one(block: int) -> None:
             first, at = self._bounds[block][0], int(self._begins[block])
+            won = slice(at, None if charges else at)
             self._came[block] = meet(
                 constants, self.moments, people.number, people.hot, people.cold, people.changed,
                 self._index[first:], self._candidates[first:], self._listed[block, 0],
                 ledgers[block : block + 1],
                 sums[block : block + 1], self._touches[at:],
                 (
-                    self._won_h[at:], self._won_number[at:], self._won_cost[at:], self._touch_h[at:],
+                    self._won_h[won], self._won_number[won], self._won_cost[won], self._touch_h[at:],
                     self._touch_click[at:],
                 ),
                 self._decided[2 * at :], self._visits[at:],
@@ -140,5 +147,11 @@ class Blocks:
     def _pieces(self, column: NDArray[Any], begins: Any, counts: NDArray[np.int64]) -> NDArray[Any]:
         """The blocks' parts of a column, one after the other."""
         if len(counts) == 1:
-            return column[: counts[0]].copy()
-        return np.concatenate([column[a : a + n] for a, n in zip(begins, counts, strict=True)])
+            return _octets(column[: counts[0]]).copy().view(column.dtype)
+        pieces = [_octets(column[a : a + n]) for a, n in zip(begins, counts, strict=True)]
+        return np.concatenate(pieces).view(column.dtype)
+
+
+def _octets(column: NDArray[Any]) -> NDArray[np.uint8]:
+    """A column as bytes, sharing memory: records are then copied whole, not field by field."""
+    return column.view(np.uint8)

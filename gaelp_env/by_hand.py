@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gaelp_env.chance import RESPOND, uniforms
+from gaelp_env.chance import RESPOND, SLOTS, uniforms
 from gaelp_env.encounters import settle_one
 from gaelp_env.exposure import choose_creative, effect_left, note_touch, see_ad
 from gaelp_env.ledger import CONVERSION, LEDGER, TOUCH, VISIT
@@ -40,7 +40,8 @@ def _touch(constants, moments, hot, cold, i, channel, clicked, now_h, sums, coun
     tally(row, -1, total)
     _u, u_ad_move, u_visit_move, u_device = uniforms(m.key, row.number, m.tick, RESPOND, n)
     go_on(c, row, rest, now_h, counts[0])
-    creative = choose_creative(c, m, row, n)
+    _a, _b, _c, u_creative = uniforms(m.key, row.number, m.tick, SLOTS, n)
+    creative = choose_creative(c, m, row, u_creative)
     left = effect_left(c, row, rest, channel, creative, now_h)
     see_ad(c, m, row, channel, creative, now_h, u_ad_move, left, float(clicked), counts[0])
     note_touch(row, rest, channel, now_h, clicked)

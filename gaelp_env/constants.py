@@ -60,6 +60,7 @@ class Constants(NamedTuple):
     visits_per_day: float
     awareness_half_life_h: float
     fatigue_half_life_h: float
+    fading: Floats  # [LANES] -ln 2 / half-life in hours: awareness, intent, fatigue, adstock by channel
     fatigue_by_creative: int
     creatives: int  # how many
     creative: Floats  # [MOST] quality of each
@@ -127,6 +128,7 @@ def constants_of(config: MarketConfig) -> Constants:
     people, visits, rivals, budget = config.people, config.visits, config.rivals, config.budget
     creatives = np.zeros(KEPT_CREATIVES)
     creatives[: len(response.creatives)] = response.creatives
+    scores_d = response.awareness_half_life_d, response.intent_half_life_d, response.fatigue_half_life_d
 
     def by_channel(name: str) -> Floats:
         return np.array([getattr(c, name) for c in channels], np.float64)
@@ -169,6 +171,7 @@ def constants_of(config: MarketConfig) -> Constants:
         visits_per_day=config.people.visits_per_day,
         awareness_half_life_h=24.0 * response.awareness_half_life_d,
         fatigue_half_life_h=24.0 * response.fatigue_half_life_d,
+        fading=-math.log(2.0) / 24.0 / np.array([*scores_d, *by_channel("adstock_half_life_d")]),
         fatigue_by_creative=int(response.fatigue_by == "creative"),
         creatives=len(response.creatives),
         creative=creatives,

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gaelp_env.chance import AUCTION, CANDIDATE, RESPOND, philox, uniform
+from gaelp_env.chance import AUCTION, CANDIDATE, RESPOND, SLOTS, philox, uniform
 
 ROOM = 256
 """Candidates drawn together: their words stay in the first-level cache."""
-LUCK, BIDS, RESPONSE = 0, 4, 8
-"""Rows of the four words for CANDIDATE, AUCTION and RESPOND."""
-_USER, _NTH, _ROWS = 12, 13, 14
+LUCK, BIDS, RESPONSE, ORDER = 0, 4, 8, 12
+"""Rows of the four words for CANDIDATE, AUCTION, RESPOND and SLOTS."""
+_USER, _NTH, _ROWS = 16, 17, 18
 _MASK = np.uint64(0xFFFFFFFF)
 _S32, _S8 = np.uint64(32), np.uint64(8)
 
@@ -52,7 +52,7 @@ def _draw(words, count, k0, k1, tick, purpose, row):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True)
 def draw_all(words, count, key, tick):  # type: ignore[no-untyped-def]
-    """Draws all that the candidates noted may need: twelve words each.
+    """Draws all that the candidates noted may need: sixteen words each.
 
     Args:
       words: of `no_words`, written.
@@ -63,6 +63,7 @@ def draw_all(words, count, key, tick):  # type: ignore[no-untyped-def]
     _draw(words, count, k0, k1, t, CANDIDATE, LUCK)
     _draw(words, count, k0, k1, t, AUCTION, BIDS)
     _draw(words, count, k0, k1, t, RESPOND, RESPONSE)
+    _draw(words, count, k0, k1, t, SLOTS, ORDER)
 
 
 @njit(inline="always")
@@ -70,7 +71,7 @@ def drawn(words, row, place):  # type: ignore[no-untyped-def]
     """The four uniforms of a candidate: what `chance.uniforms` gives at its address.
 
     Args:
-      row: LUCK, BIDS or RESPONSE.
+      row: LUCK, BIDS, RESPONSE or ORDER.
     """
     at = row * ROOM + place
     return (

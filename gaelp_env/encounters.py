@@ -23,8 +23,9 @@ from numba import njit
 from gaelp_env.arrivals import MAX_CANDIDATES, sort_moments
 from gaelp_env.attribution import last_click
 from gaelp_env.bidding import LOST
-from gaelp_env.draws import BIDS, LUCK, RESPONSE, ROOM, draw_all, drawn, no_words, note_candidates
+from gaelp_env.draws import BIDS, LUCK, ORDER, RESPONSE, ROOM, draw_all, drawn, no_words, note_candidates
 from gaelp_env.journey import CONVERTED
+from gaelp_env.lanes import kept_of_each
 from gaelp_env.ledger import MICRO
 from gaelp_env.opportunities import (
     CHARGED,
@@ -41,8 +42,17 @@ from gaelp_env.opportunities import (
 )
 from gaelp_env.population import BOUGHT, COLD, GONE, HOT, RING_ORDERS
 from gaelp_env.prefetch import prefetch
-from gaelp_env.upkeep import audience_of, bring_up_to_date, counted, enter, let_clock_run, tally
-from gaelp_env.visiting import visit_chance
+from gaelp_env.upkeep import (
+    audience_of,
+    counted,
+    enter,
+    faded,
+    let_clock_run,
+    moved_on,
+    standing,
+    tally,
+)
+from gaelp_env.visiting import visits_now
 
 HOT_BYTES, COLD_BYTES = HOT.itemsize, COLD.itemsize
 AHEAD = 12
@@ -63,88 +73,89 @@ def meet(  # type: ignore[no-untyped-def]
       index, candidates: `[count]` positions and numbers of candidates.
       counts, sums: one-element views of LEDGER and RECORD, added to in place.
       touches: TOUCH buffer for the ads seen; `at` is left to the caller (hours in `touch_h`).
-      won: (moment h `[.]`, user number `[.]`, cost `[.]`, touch moment `[.]`, click probability `[.]`).
+      won: (moment h `[.]`, user number `[.]`, cost `[.]`, touch moment `[.]`, click probability `[.]`);
+        the first three may be empty if nobody asks for the charges.
       decided: int64 buffer for the positions of users who decided an order.
       visits: VISIT buffer.
     Returns: (charges, ads seen, orders decided, visits).
     """
     c, m, ledger, total = constants[0], moment[0], counts[0], sums[0]
     won_h, won_number, won_cost, touch_h, touch_click = won
+    charges = len(won_h) > 0
     n_won = n_touch = n_decided = n_visit = 0
     hot_at, cold_at = np.uint64(hot.ctypes.data), np.uint64(cold.ctypes.data)
     hot_bytes, cold_bytes = np.uint64(HOT_BYTES), np.uint64(COLD_BYTES)
     at_h, which, words = np.empty(MAX_CANDIDATES), np.empty(MAX_CANDIDATES, np.int64), no_words()
-    first = listed = 0
-    for k in range(count):
-        if k == listed:
-            filled = 0
-            while listed < count and filled + candidates[listed] <= ROOM:
-                filled = note_candidates(words, filled, number[index[listed]], candidates[listed])
-                listed += 1
-            draw_all(words, filled, m.key, m.tick)
-            first = 0
-        if k + AHEAD < count:
-            ahead = np.uint64(index[k + AHEAD])
-            prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
-            prefetch(hot_at + ahead * hot_bytes + np.uint64(64))
-            prefetch(cold_at + ahead * cold_bytes)
-            prefetch(cold_at + ahead * cold_bytes + np.uint64(64))
-        i = index[k]
-        row, rest = hot[i], cold[i]
-        n = candidates[k]
-        for j in range(n):
-            at_h[j] = m.start_h + c.tick_h * drawn(words, LUCK, first + j)[0]
-            which[j] = j
-        sort_moments(at_h, which, n)
-        tallied = False
-        for place in range(n):
-            j, now_h = which[place], at_h[place]
-            if row.leaves_h <= now_h:
-                break
-            ledger.candidates += 1
-            _u, u_kind, u_real, u_winnable = drawn(words, LUCK, first + j)
-            if not tallied:
-                tally(row, -1, total)
-                tallied = True
-            let_clock_run(c, m, row, now_h)
-            channel = channel_at(c, row, u_kind)
-            if channel == VISIT_HERE:
-                if u_real < visit_chance(c, row, now_h):
-                    response = drawn(words, RESPONSE, first + j)
-                    if visit_unasked(c, m, row, rest, now_h, j, response, ledger, total, visits[n_visit]):
-                        decided[n_decided] = i
-                        n_decided += 1
+    begin = 0
+    while begin < count:
+        end, filled, first = begin, 0, 0
+        while end < count and filled + candidates[end] <= ROOM:
+            filled = note_candidates(words, filled, number[index[end]], candidates[end])
+            end += 1
+        draw_all(words, filled, m.key, m.tick)
+        for k in range(begin, end):
+            if k + AHEAD < count:
+                ahead = np.uint64(index[k + AHEAD])
+                prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
+                prefetch(hot_at + ahead * hot_bytes + np.uint64(64))
+                prefetch(cold_at + ahead * cold_bytes)
+                prefetch(cold_at + ahead * cold_bytes + np.uint64(64))
+            i = index[k]
+            row, rest = hot[i], cold[i]
+            n = candidates[k]
+            for j in range(n):
+                at_h[j] = m.start_h + c.tick_h * drawn(words, LUCK, first + j)[0]
+                which[j] = j
+            sort_moments(at_h, which, n)
+            met, before = False, standing(row)
+            for place in range(n):
+                j, now_h = which[place], at_h[place]
+                if row.leaves_h <= now_h:
+                    break
+                ledger.candidates += 1
+                _u, u_kind, u_real, u_winnable = drawn(words, LUCK, first + j)
+                met = True
+                left = kept_of_each(now_h - row.seen_h, c.fading)
+                let_clock_run(c, m, row, now_h)
+                channel = channel_at(c, row, u_kind)
+                if channel == VISIT_HERE:
+                    if visits_now(c, row, now_h, u_real):
+                        response = drawn(words, RESPONSE, first + j)
+                        if visit_unasked(c, m, row, rest, now_h, j, response, ledger, total, visits[n_visit]):
+                            decided[n_decided] = i
+                            n_decided += 1
+                        n_visit += 1
+                    continue
+                if not reachable(c, row, channel, u_real):
+                    continue
+                total.met += faded(c, m, row, now_h, left)
+                ledger.opportunities[channel] += 1
+                audience = audience_of(row)
+                winnable = u_winnable < c.winnable[channel]
+                bids, order = drawn(words, BIDS, first + j), drawn(words, ORDER, first + j)
+                if not may_bid(c, m, row, rest, channel, audience, now_h, ledger):
+                    show_rivals(c, m, row, channel, bids, order, LOST, winnable, ledger)
+                    continue
+                came, cost, click = bid_for(
+                    c, m, row, rest, now_h, j, channel, audience, winnable, bids, order,
+                    drawn(words, RESPONSE, first + j), ledger, touches[n_touch], visits[n_visit],
+                )  # fmt: skip
+                if came & CHARGED and charges:
+                    won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
+                    n_won += 1
+                if came & SEEN:
+                    touch_h[n_touch], touch_click[n_touch] = now_h, click
+                    n_touch += 1
+                if came & CLICK:
                     n_visit += 1
-                continue
-            if not reachable(c, row, channel, u_real):
-                continue
-            total.met += bring_up_to_date(c, m, row, now_h)
-            ledger.opportunities[channel] += 1
-            audience = audience_of(row)
-            winnable = u_winnable < c.winnable[channel]
-            bids = drawn(words, BIDS, first + j)
-            if not may_bid(c, m, row, rest, channel, audience, now_h, ledger):
-                show_rivals(c, m, row, channel, j, bids, LOST, winnable, ledger)
-                continue
-            came, cost, click = bid_for(
-                c, m, row, rest, now_h, j, channel, audience, winnable, bids,
-                drawn(words, RESPONSE, first + j), ledger, touches[n_touch], visits[n_visit],
-            )  # fmt: skip
-            if came & CHARGED:
-                won_h[n_won], won_number[n_won], won_cost[n_won] = now_h, row.number, cost
-                n_won += 1
-            if came & SEEN:
-                touch_h[n_touch], touch_click[n_touch] = now_h, click
-                n_touch += 1
-            if came & CLICK:
-                n_visit += 1
-            if came & DECIDED:
-                decided[n_decided] = i
-                n_decided += 1
-        first += n
-        if tallied:
-            tally(row, 1, total)
-            changed[i] = 1
+                if came & DECIDED:
+                    decided[n_decided] = i
+                    n_decided += 1
+            first += n
+            if met:
+                moved_on(before, standing(row), total)
+                changed[i] = 1
+        begin = end
     return n_won, n_touch, n_decided, n_visit
 
 

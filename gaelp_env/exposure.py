@@ -8,28 +8,28 @@ import numpy as np
 from numba import njit
 
 from gaelp_env.adstock import gained
-from gaelp_env.chance import SLOTS, uniforms
 from gaelp_env.constants import MAX_TOUCHES
-from gaelp_env.creatives import EVEN, creative_of, spaced
+from gaelp_env.creatives import creative_of, spaced
 from gaelp_env.ledger import MICRO
 from gaelp_env.pointers import worth_of
 from gaelp_env.population import CLICKED, REACHED, RING
 from gaelp_env.prospect import advance_probability
 from gaelp_env.response import click_probability, lift, wear
 from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_of
-from gaelp_env.worth import expected_lift, visits_brought
+from gaelp_env.worth import worth_of_ad
 
 
 @njit(nogil=True)
-def choose_creative(c, m, row, j):  # type: ignore[no-untyped-def]
-    """The creative that the user is about to see: the one that was asked for, or as the rotation says."""
+def choose_creative(c, m, row, u):  # type: ignore[no-untyped-def]
+    """The creative that the user is about to see: the one that was asked for, or as the rotation says.
+
+    Args:
+      u: the fourth uniform of SLOTS.
+    """
     if c.creatives == 1:
         return 0
     if m.creative >= 0:
         return m.creative
-    u = 0.0
-    if c.rotation == EVEN:
-        _a, _b, _c, u = uniforms(m.key, row.number, m.tick, SLOTS, j)
     return creative_of(c.rotation, c.creatives, row.touches, row.fatigue, u)
 
 
@@ -69,11 +69,10 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
         usual, stock = voice_of(c, before, c.rival_mean), stock_of(row)
         propensity = row.propensity * voice_of(c, before, row.rival_awareness) / usual
         often = frequency_weight(c, stock + 1.0)
-        worth = expected_lift(
-            worth_of(m), row.stage, before, after, row.intent, moves, click, propensity, often
-        )
-        if c.adstock_visit > 0.0:
-            worth += visits_brought(c, worth_of(m), row.stage, after, row.intent, propensity, stock, channel)
+        worth = worth_of_ad(
+            c, worth_of(m), row.stage, before, after, row.intent, moves, click, propensity, often, stock,
+            channel,
+        )  # fmt: skip
         counts.accrued_micro += int(math.floor(worth * MICRO + 0.5))
     row.awareness = after
     row.fatigue[creative if c.fatigue_by_creative else 0] += np.float32(1.0)

@@ -44,17 +44,13 @@ class Workspace:
 
     def grow(self, users: int, candidates: int) -> None:
         """Makes room for a sweep over so many users, and for so many candidates."""
-        index, luck, counts = (
-            np.empty(users + 1, np.int64),
-            np.empty(users + 1),
-            np.empty(users + 1, np.int64),
-        )
+        index, counts = np.empty(users + 1, np.int64), np.empty(users + 1, np.int64)
         raw, starts = np.zeros(candidates + 1, CANDIDATE), np.zeros(candidates + 2, np.int64)
-        self.arrays = (index, luck, counts, raw, starts)
+        self.arrays = (index, counts, raw, starts)
 
     def fits(self, users: int, candidates: int) -> bool:
         """Whether there is room for that."""
-        return len(self.arrays[0]) > users and len(self.arrays[3]) > candidates
+        return len(self.arrays[0]) > users and len(self.arrays[2]) > candidates
 
 
 class Floor:

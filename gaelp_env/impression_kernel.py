@@ -18,7 +18,7 @@ from numba import carray, njit  # type: ignore[attr-defined]
 from gaelp_env.actions import bid_of
 from gaelp_env.auction import OWNED
 from gaelp_env.bidding import LOST
-from gaelp_env.chance import AUCTION, RESPOND, uniforms
+from gaelp_env.chance import AUCTION, RESPOND, SLOTS, uniforms
 from gaelp_env.impression_desk import (
     ACCRUED,
     ANY,
@@ -56,7 +56,7 @@ from gaelp_env.population import COLD, HOT
 from gaelp_env.prefetch import prefetch
 from gaelp_env.reward import cpa_score_of, roas_score_of
 from gaelp_env.upkeep import audience_of, bring_up_to_date, device_now, let_clock_run, tally
-from gaelp_env.visiting import visit_chance
+from gaelp_env.visiting import visits_now
 
 REWARD_CODES = {
     "profit": 0, "accrued_profit": 1, "attributed_profit": 2, "conversions": 3, "cpa_score": 4,
@@ -87,7 +87,7 @@ def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
     let_clock_run(c, m, row, now_h)
     channel = channel_at(c, row, one.kind)
     if channel == VISIT_HERE:
-        if one.real < visit_chance(c, row, now_h):
+        if visits_now(c, row, now_h, one.real):
             visit = carray(pointer(desk.visits), desk.room, VISIT)[desk.n_visits]
             if visit_unasked(
                 c, m, row, rest, now_h, j, uniforms(m.key, row.number, m.tick, RESPOND, j), t, r, visit
@@ -110,7 +110,8 @@ def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
             desk.device = device_now(c, row, u_device)
             return True
         bids = uniforms(m.key, row.number, m.tick, AUCTION, j)
-        show_rivals(c, m, row, channel, j, bids, LOST, one.winnable < c.winnable[channel], t)
+        order = uniforms(m.key, row.number, m.tick, SLOTS, j)
+        show_rivals(c, m, row, channel, bids, order, LOST, one.winnable < c.winnable[channel], t)
     tally(row, 1, r)
     return False
 
@@ -144,6 +145,7 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
     m.creative = creative
     ours = bid_cpm > 0.0 and not desk.over
     bids = uniforms(m.key, row.number, m.tick, AUCTION, desk.j)
+    order = uniforms(m.key, row.number, m.tick, SLOTS, desk.j)
     if ours:
         bid = m.bid_cpm[channel, audience]
         desk.stood_cpm[channel] = max(desk.stood_cpm[channel], bid)
@@ -155,21 +157,9 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
             kept[0][0], kept[1][0], kept[2][0], kept[3][0] = hot[i], cold[i], ledgers[0], records[0]
         before = t.accrued_micro
         came, cost, click = bid_for(
-            c,
-            m,
-            row,
-            rest,
-            now_h,
-            desk.j,
-            channel,
-            audience,
-            winnable,
-            bids,
-            uniforms(m.key, row.number, m.tick, RESPOND, desk.j),
-            t,
-            touch,
-            visit,
-        )
+            c, m, row, rest, now_h, desk.j, channel, audience, winnable, bids, order,
+            uniforms(m.key, row.number, m.tick, RESPOND, desk.j), t, touch, visit,
+        )  # fmt: skip
         if tight and cost > left:
             hot[i], cold[i], ledgers[0], records[0] = kept[0][0], kept[1][0], kept[2][0], kept[3][0]
             came, cost, ours = 0, 0, False
@@ -183,7 +173,7 @@ def _answer(c, p, bid_cpm, creative, desk, kept):  # type: ignore[no-untyped-def
         else:
             gain(desk, ACCRUED, t.accrued_micro - before)
     if not ours:
-        show_rivals(c, m, row, channel, desk.j, bids, LOST, winnable, t)
+        show_rivals(c, m, row, channel, bids, order, LOST, winnable, t)
     if came & SEEN:
         carray(pointer(desk.touch_h), desk.room, np.float64)[desk.n_touches] = now_h
         carray(pointer(desk.touch_click), desk.room, np.float64)[desk.n_touches] = click

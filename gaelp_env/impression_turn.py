@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit  # type: ignore[attr-defined]
 
-from gaelp_env.arrivals import count_candidates, sweep
+from gaelp_env.arrivals import list_comers
 from gaelp_env.births import births_by, take_in
 from gaelp_env.chance import CANDIDATE as CANDIDATE_DRAWS
 from gaelp_env.chance import uniforms
@@ -87,12 +87,12 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
     """Opens the next tick: season, newcomers, and who may be met when.
 
     Args:
-      work: (positions, luck, numbers of candidates by user, CANDIDATE, int64 by candidate), to work in.
+      work: (positions, numbers of candidates by user, CANDIDATE, int64 by candidate), to work in.
       blank: one LEDGER of zeros.
     Returns: whether it is open; if not, an array is too short, and called again it goes on from there.
     """
-    index, luck, counts = bare(work[0], np.int64), bare(work[1], np.float64), bare(work[2], np.int64)
-    raw, starts = bare(work[3], CANDIDATE), bare(work[4], np.int64)
+    index, counts = bare(work[0], np.int64), bare(work[1], np.int64)
+    raw, starts = bare(work[2], CANDIDATE), bare(work[3], np.int64)
     c, p = constants[0], plan[0]
     r, m = carray(pointer(desk.record), 1, RECORD)[0], carray(pointer(desk.moment), 1, MOMENT)[0]
     ledgers = carray(pointer(desk.ledger), 1, LEDGER)
@@ -124,8 +124,7 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
         return False
     number = carray(pointer(desk.number), desk.capacity, np.uint32)
     rate = carray(pointer(desk.rate), desk.capacity, np.float32)
-    listed = sweep(r.key, r.tick, number, rate, 0, desk.size, desk.weight, index, luck)
-    met, total = count_candidates(rate, desk.weight, index, luck, listed, counts)
+    met, total = list_comers(r.key, r.tick, number, rate, 0, desk.size, desk.weight, index, counts)
     desk.need = total + desk.n_pending + max(desk.n_touches, desk.n_visits, desk.n_orders)
     if desk.need > desk.room or total >= len(raw):
         return False

@@ -19,7 +19,7 @@ R = 4
 MICRO = 1_000_000
 AWARENESS_KNOTS = 17
 INTENT_KNOTS = 13
-WORTH = (5, AWARENESS_KNOTS, INTENT_KNOTS, 5)
+WORTH = (5, AWARENESS_KNOTS, INTENT_KNOTS, 16)
 """Shape of the table of worth.py: stage x awareness x intent x (prospect, T1, T2, T3, T4)."""
 SCORE_UNIT = float(2**20)
 """Scores are summed as integers of 1 / SCORE_UNIT."""

@@ -171,7 +171,7 @@ class Market(Seated):
         if blocks.total * dearest > left and moment["bid_cpm"].any():
             where = blocks.listed()
             before = (*(c[where] for c in people.octets()), self._records.copy())
-        spent = blocks.meet(self._constant_record, people, self._records)
+        spent = blocks.meet(self._constant_record, people, self._records, before is not None)
         if before is not None and spent > left:
             moment["stop_h"], moment["stop_number"] = self._crossing(left)
             for column, old in zip(people.octets(), before[:3], strict=True):

@@ -33,8 +33,8 @@ def channel_at(c, row, u_kind):  # type: ignore[no-untyped-def]
         return VISIT_HERE
     share = (kind - c.visits_per_day) / (row.rate - c.visits_per_day)
     channel = 0
-    while channel < K - 1 and share >= c.share_up_to[channel]:
-        channel += 1
+    for k in range(K - 1):  # counted, not searched: no branch to guess
+        channel += share >= c.share_up_to[k]
     return channel
 
 
@@ -68,16 +68,16 @@ def may_bid(c, m, row, rest, channel, audience, now_h, ledger):  # type: ignore[
 
 
 @njit(inline="always")
-def show_rivals(c, m, row, channel, j, bids, ours, winnable, ledger):  # type: ignore[no-untyped-def]
+def show_rivals(c, m, row, channel, bids, order, ours, winnable, ledger):  # type: ignore[no-untyped-def]
     """Rivals hold the slots beside `ours` (LOST: all of them), and their ads may be seen.
 
     On a channel where rivals' ads gain nothing they are not looked at, nor counted.
 
     Args:
-      bids: the four uniforms of AUCTION.
+      bids, order: the four uniforms each of AUCTION and SLOTS.
     """
     if c.rivals_seen and c.rival_gain[channel] > 0.0 and c.rule[channel] != OWNED:
-        ads = rival_ads(c, m, channel, row.number, j, bids, ours, winnable)
+        ads = rival_ads(c, m, channel, bids, order, ours, winnable)
         see_rivals(c, row, channel, ads, ledger)
 
 
@@ -102,23 +102,23 @@ def visit_unasked(c, m, row, rest, now_h, j, response, ledger, total, visit):  #
 
 @njit(inline="always")
 def bid_for(  # type: ignore[no-untyped-def]
-    c, m, row, rest, now_h, j, channel, audience, winnable, bids, response, ledger, touch, visit
+    c, m, row, rest, now_h, j, channel, audience, winnable, bids, order, response, ledger, touch, visit
 ):
     """An opportunity that we bid for: auction, view, click and visit.
 
     Args:
       row, rest: of a user who is up to date at `now_h`.
       winnable: whether a bid could win here.
-      bids, response: the four uniforms each of AUCTION and RESPOND.
+      bids, order, response: the four uniforms each of AUCTION, SLOTS and RESPOND.
       touch, visit: one TOUCH and one VISIT, written if the ad is seen and if it is clicked.
     Returns: (bits of what came of it, charge in micro-units, probability of the click if it was seen).
     """
     ledger.bids[channel] += 1
     slot, cpm, u_view, bound = LOST, 0.0, 0.0, 0
     if winnable:
-        slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, row.number, j, bids)
+        slot, cpm, u_view, bound = buy_slot(c, m, channel, audience, bids, order)
     if u_view < c.view_rate[channel] and (slot == LOST or c.rule[channel] == GSP):
-        show_rivals(c, m, row, channel, j, bids, slot, winnable, ledger)
+        show_rivals(c, m, row, channel, bids, order, slot, winnable, ledger)
     if slot == LOST:
         return 0, 0, 0.0
     ledger.wins[channel] += 1
@@ -133,7 +133,7 @@ def bid_for(  # type: ignore[no-untyped-def]
     u_click, u_ad_move, u_visit_move, u_device = response
     go_on(c, row, rest, now_h, ledger)
     device = device_now(c, row, u_device)
-    creative = choose_creative(c, m, row, j)
+    creative = choose_creative(c, m, row, order[3])
     left = effect_left(c, row, rest, channel, creative, now_h)
     click = click_chance(c, m, row, channel, slot, device, left)
     see_ad(c, m, row, channel, creative, now_h, u_ad_move, left, click, ledger)

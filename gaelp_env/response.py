@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
 from gaelp_env.exponentials import exponential
+from gaelp_env.logarithms import logarithm
 
 _LN2 = 0.6931471805599453
 
@@ -64,7 +63,7 @@ def wear(remembered, exponent):  # type: ignore[no-untyped-def]
       exponent: b >= 0.
     Returns: in (0, 1], strictly decreasing in F for b > 0; 1 at F = 0.
     """
-    return exponential(-exponent * math.log1p(remembered))
+    return exponential(-exponent * logarithm(1.0 + remembered))
 
 
 @njit(inline="always")

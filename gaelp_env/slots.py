@@ -11,11 +11,10 @@ Ostrovsky, Schwarz, American Economic Review 97(1), 2007; slots and cascade: Auc
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
 from gaelp_env.exponentials import exponential
+from gaelp_env.logarithms import logarithm
 
 MOST = 4
 """The most slots that an auction has."""
@@ -34,7 +33,7 @@ def next_quantile(above, u, rivals, place):  # type: ignore[no-untyped-def]
     """
     if place > rivals:
         return 0.0
-    return above * exponential(math.log(u) * rivals / (rivals - place + 1))
+    return above * exponential(logarithm(u) * rivals / (rivals - place + 1))
 
 
 @njit(inline="always")

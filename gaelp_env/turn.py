@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit  # type: ignore[attr-defined]
 
-from gaelp_env.arrivals import count_candidates, sweep
+from gaelp_env.arrivals import list_comers
 from gaelp_env.auction import OWNED
 from gaelp_env.births import WORDS_COLD, WORDS_HOT, births_by, take_in
 from gaelp_env.closing import close_budgets, close_tick
@@ -23,8 +23,8 @@ from gaelp_env.prices import KNOTS
 from gaelp_env.rivalry import let_adapt, make_tables
 
 ADDRESSES = (
-    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "index", "luck",
-    "counts", "touches", "touch_h", "touch_click", "visits", "won_h", "won_number", "won_cost", "pending",
+    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "index", "counts",
+    "touches", "touch_h", "touch_click", "visits", "won_h", "won_number", "won_cost", "pending",
     "orders", "order_h",
 )  # fmt: skip
 CLOSED, BORN = 0, 1
@@ -130,13 +130,18 @@ def _spent(t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _meet(constants, desk, listed):  # type: ignore[no-untyped-def]
-    """Meets those listed. Returns: (charges, ads seen, orders decided, visits)."""
+def _meet(constants, desk, listed, charges):  # type: ignore[no-untyped-def]
+    """Meets those listed. Returns: (charges, ads seen, orders decided, visits).
+
+    Args:
+      charges: whether they are asked for afterwards.
+    """
+    room = desk.room if charges else 0
     pending = carray(pointer(desk.pending), desk.waiting, np.int64)
     won = (
-        carray(pointer(desk.won_h), desk.room, np.float64),
-        carray(pointer(desk.won_number), desk.room, np.uint32),
-        carray(pointer(desk.won_cost), desk.room, np.int64),
+        carray(pointer(desk.won_h), room, np.float64),
+        carray(pointer(desk.won_number), room, np.uint32),
+        carray(pointer(desk.won_cost), room, np.int64),
         carray(pointer(desk.touch_h), desk.room, np.float64),
         carray(pointer(desk.touch_click), desk.room, np.float64),
     )
@@ -168,12 +173,12 @@ def _play(constants, plan, desk, listed, total, blank):  # type: ignore[no-untyp
     if tight:
         _copy_rows(desk, index, listed, hot, cold, changed, False)
         before[0] = r[0]
-    came = _meet(constants, desk, listed)
+    came = _meet(constants, desk, listed, tight)
     if tight and _spent(ledgers[0]) > left:
         m.stop_h, m.stop_number = _crossing(desk, came[0], left)
         _copy_rows(desk, index, listed, hot, cold, changed, True)
         r[0], ledgers[0] = before[0], blank[0]
-        came = _meet(constants, desk, listed)
+        came = _meet(constants, desk, listed, False)
         ledgers[0].stopped = 1
         if mark == 0:
             r[0].exhausted = 1
@@ -255,12 +260,10 @@ def play_turns(constants, plan, desks_at, first, last, bids, blank, came):  # ty
         m.prices_at = desk.tables
         _bid(c, p, r, m, bids[e], given)
         index = carray(pointer(desk.index), desk.capacity + 1, np.int64)
-        luck = carray(pointer(desk.luck), desk.capacity + 1, np.float64)
         rate = carray(pointer(desk.rate), desk.capacity, np.float32)
         number = carray(pointer(desk.number), desk.capacity, np.uint32)
         counts = carray(pointer(desk.counts), desk.capacity + 1, np.int64)
-        listed = sweep(r.key, r.tick, number, rate, 0, desk.size, weight, index, luck)
-        listed, total = count_candidates(rate, weight, index, luck, listed, counts)
+        listed, total = list_comers(r.key, r.tick, number, rate, 0, desk.size, weight, index, counts)
         if total > desk.room or desk.n_pending + 2 * total > desk.waiting:
             desk.need, came[e, 0] = total, MORE_ROOM
             short += 1

@@ -55,7 +55,7 @@ class Desk:
 
     @property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        own = {"index": self._index, "luck": self._luck, "counts": self._counts, "pending": self._pending}
+        own = {"index": self._index, "counts": self._counts, "pending": self._pending}
         return own | self._events | {"orders": self._orders, "order_h": self._order_h}
 
     @property
@@ -79,7 +79,7 @@ class Desk:
 
     def _for_users(self, capacity: int) -> None:
         self._index, self._counts = np.empty(capacity + 1, np.int64), np.empty(capacity + 1, np.int64)
-        self._luck, self._version = np.empty(capacity + 1, np.float64), -1
+        self._version = -1
 
     def _for_candidates(self, total: int) -> None:
         self._room, self._version = max(LEAST_ROOM, total + total // 2), -1

@@ -8,6 +8,7 @@ from gaelp_env.adstock import hill
 from gaelp_env.chance import CLOCK, uniforms
 from gaelp_env.devices import session_device
 from gaelp_env.journey import NEVER_H, stage_below, waiting_time
+from gaelp_env.lanes import kept_of_each
 from gaelp_env.ledger import SCORE_UNIT, K
 from gaelp_env.population import (
     BOUGHT,
@@ -22,12 +23,13 @@ from gaelp_env.population import (
     REACHED,
     RING,
 )
-from gaelp_env.response import kept, revert
 from gaelp_env.sessions import journey_is_over
 from gaelp_env.voice import share_of_voice
 
 NEW_USER, REACHED_USER, KNOWN_USER, BUYER = 0, 1, 2, 3
 """Audiences by number, in the order of ledger.AUDIENCES."""
+AWARENESS, INTENT, FATIGUE, ADSTOCK = 0, 1, 2, 3
+"""Places in `fading` of the constants; the channels' adstock is the rest."""
 
 
 @njit(inline="always")
@@ -61,20 +63,21 @@ def bring_up_to_date(c, m, row, moment_h):  # type: ignore[no-untyped-def]
 
     Returns: 1 if it is the first meeting in this episode.
     """
-    elapsed = moment_h - row.seen_h
-    if row.awareness > 0.0 or row.rival_awareness > 0.0:  # no exponential for scores never raised
-        left = kept(elapsed, c.awareness_half_life_h)
-        row.awareness *= left
-        row.rival_awareness *= left
+    return faded(c, m, row, moment_h, kept_of_each(moment_h - row.seen_h, c.fading))
+
+
+@njit(inline="always")
+def faded(c, m, row, moment_h, left):  # type: ignore[no-untyped-def]
+    """`bring_up_to_date`, with what is left of each score known: the earlier, the less it is waited for."""
+    row.awareness *= left[AWARENESS]
+    row.rival_awareness *= left[AWARENESS]
     if row.intent > c.intent_base:
-        row.intent = revert(row.intent, c.intent_base, elapsed, c.intent_half_life_h)
+        row.intent = c.intent_base + (row.intent - c.intent_base) * left[INTENT]
     if row.touches > 0:
-        left = kept(elapsed, c.fatigue_half_life_h)
         for k in range(CREATIVES):
-            row.fatigue[k] *= left
+            row.fatigue[k] *= left[FATIGUE]
         for k in range(K):
-            if row.adstock[k] > 0.0:
-                row.adstock[k] *= kept(elapsed, c.adstock_half_life_h[k])
+            row.adstock[k] *= left[ADSTOCK + k]
     row.seen_h = moment_h
     if row.last_episode != m.episode:
         row.last_episode = m.episode
@@ -97,10 +100,9 @@ def stock_at(c, row, moment_h):  # type: ignore[no-untyped-def]
     """The same at a later moment, the user left as they are."""
     total = 0.0
     if row.touches > 0:
-        elapsed = moment_h - row.seen_h
+        left = kept_of_each(moment_h - row.seen_h, c.fading)
         for k in range(K):
-            if row.adstock[k] > 0.0:
-                total += row.adstock[k] * kept(elapsed, c.adstock_half_life_h[k])
+            total += row.adstock[k] * left[ADSTOCK + k]
     return total
 
 
@@ -198,13 +200,42 @@ def sum_up(hot, size, records):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def standing(row):  # type: ignore[no-untyped-def]
+    """A user's part in the running sums over the population: (stage, awareness, fatigue, intent, flags)."""
+    remembered = fatigue_of(row)
+    return (
+        int(row.stage),
+        int(row.awareness * SCORE_UNIT + 0.5),
+        int(remembered / (1.0 + remembered) * SCORE_UNIT + 0.5),
+        int(row.intent * SCORE_UNIT + 0.5),
+        int(row.flags),
+    )
+
+
+@njit(inline="always")
+def moved_on(before, after, sums):  # type: ignore[no-untyped-def]
+    """Puts one `standing` of a user in the place of another in the running sums."""
+    sums.awareness_sum += after[1] - before[1]
+    sums.fatigue_sum += after[2] - before[2]
+    if after[3] != before[3]:
+        sums.intent_sum += after[3] - before[3]
+    if after[0] != before[0]:
+        sums.stage_count[before[0]] -= 1
+        sums.stage_count[after[0]] += 1
+    if after[4] != before[4]:
+        sums.reached += ((after[4] & REACHED) != 0) - ((before[4] & REACHED) != 0)
+        sums.clicked += ((after[4] & CLICKED) != 0) - ((before[4] & CLICKED) != 0)
+        sums.bought += ((after[4] & BOUGHT) != 0) - ((before[4] & BOUGHT) != 0)
+
+
+@njit(inline="always")
 def tally(row, sign, sums):  # type: ignore[no-untyped-def]
     """Adds (sign 1) or takes away (-1) a user's part in the running sums over the population."""
-    sums.stage_count[row.stage] += sign
-    sums.awareness_sum += sign * int(row.awareness * SCORE_UNIT + 0.5)
-    remembered = fatigue_of(row)
-    sums.fatigue_sum += sign * int(remembered / (1.0 + remembered) * SCORE_UNIT + 0.5)
-    sums.intent_sum += sign * int(row.intent * SCORE_UNIT + 0.5)
-    sums.reached += sign * ((row.flags & REACHED) != 0)
-    sums.clicked += sign * ((row.flags & CLICKED) != 0)
-    sums.bought += sign * ((row.flags & BOUGHT) != 0)
+    stage, awareness, fatigue, intent, flags = standing(row)
+    sums.stage_count[stage] += sign
+    sums.awareness_sum += sign * awareness
+    sums.fatigue_sum += sign * fatigue
+    sums.intent_sum += sign * intent
+    sums.reached += sign * ((flags & REACHED) != 0)
+    sums.clicked += sign * ((flags & CLICKED) != 0)
+    sums.bought += sign * ((flags & BOUGHT) != 0)

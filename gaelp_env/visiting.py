@@ -39,6 +39,17 @@ def visit_chance(c, row, moment_h):  # type: ignore[no-untyped-def]
     return min(1.0, unasked + again * 24.0 / c.visits_per_day)
 
 
+@njit(inline="always")
+def visits_now(c, row, moment_h, u):  # type: ignore[no-untyped-def]
+    """Whether a visit candidate becomes a visit: `u` is below `visit_chance`.
+
+    Most who never visited are told by the most that adstock could make of the stage's rate.
+    """
+    if row.visit_s == NEVER_S and u >= c.visit_rate[row.stage] * (1.0 + c.adstock_visit):
+        return False
+    return u < visit_chance(c, row, moment_h)
+
+
 @njit(nogil=True)
 def decide_order(c, row, rest, moment_h, u_value, u_part, u_within, counts):  # type: ignore[no-untyped-def]
     """An order is decided: its value, and how late it falls due. The journey ends with it."""

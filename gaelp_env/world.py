@@ -68,7 +68,7 @@ class World(Play):
           pin: reading: the commit found at the "first" reset, or the "latest" at each reset.
           commit_every: finished episodes a commit, >= 1.
           touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "none".
-          retain_days: at each commit, touchpoints older than this on the simulated clock are deleted, and
+          retain_days: touchpoints older than this on the simulated clock are deleted at the next fold, and
             the rows of people who have left and were last seen before that; None keeps all.
         Raises: ValueError for an argument that cannot be.
         """

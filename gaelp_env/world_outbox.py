@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.config import CHANNELS
-from gaelp_env.constants import epoch_of
 from gaelp_env.market import Market
-from gaelp_env.population import public_columns
 from gaelp_env.world_log import EpisodeLog, Events, no_events
 from gaelp_env.world_people import Names
 from gaelp_env.world_words import totals_of
@@ -93,8 +90,7 @@ def _batch(
     record: bytes,
     totals: dict[str, Any],
 ) -> Batch:
-    public = public_columns(users, names.by_number, epoch_of(market.config), CHANNELS)
     return Batch(
-        world, 0, sequence, users, public, archived, events.touchpoints, events.conversions, events.episodes,
-        record, totals,
+        world, 0, sequence, users, names.by_number, archived, events.touchpoints, events.conversions,
+        events.episodes, record, totals,
     )  # fmt: skip

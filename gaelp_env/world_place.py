@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import (
     BadStoreURL,
@@ -89,7 +90,7 @@ class Place:
         """The world's last commit, from a store opened for reading and let go of. Raises WorldNotFound."""
         if not isinstance(self._given, str):
             return self._given.load(self.name)
-        store = open_store(self._located(write=False), read_only=True)
+        store = open_store(self._located(write=False), read_only=True, public=public_of)
         try:
             return store.load(self.name)
         finally:
@@ -192,9 +193,14 @@ class Place:
             return True
         return False
 
-    def prune(self, before: np.datetime64) -> int:
-        """Deletes touchpoints older than a UTC moment; returns how many went. Needs the lease."""
-        return 0 if self.lease is None else self._opened().prune(self.lease, before)
+    def prune(self, before: np.datetime64) -> None:
+        """Lets what is older than a UTC moment be deleted, see Store.prune. Needs the lease."""
+        if self.lease is not None:
+            self._opened().prune(self.lease, before)
+
+    def fold(self) -> int:
+        """See Store.fold. Needs the lease, else there is nothing to fold."""
+        return 0 if self.lease is None else self._opened().fold()
 
     def close(self) -> None:
         """Gives the lease back and lets go of the store. Idempotent; in a forked child it does nothing."""
@@ -217,7 +223,9 @@ class Place:
     def _open(self, url: str) -> None:
         self.close()
         self.url = url
-        self._store = open_store(url) if isinstance(self._given, str) else self._given
+        self._store = open_store(url, public=public_of) if isinstance(self._given, str) else self._given
+        if self._store.public is None:
+            self._store.public = public_of
         self._process = os.getpid()
 
     def _opened(self) -> Store:

@@ -308,6 +308,14 @@ class Play:
             self.accepted()
         return self.sequence
 
+    def fold(self) -> int:
+        """Brings the public tables of the store up to the last commit; returns how many commits that took.
+
+        Commits do not wait for it: they go to a journal, which is also folded when it outgrows the people,
+        and with the last lease on the store.
+        """
+        return self._place.fold()
+
     def packed(self) -> list[Batch]:
         """All that waits for a commit, packed. Raises RuntimeError for a reading world."""
         if self.mode == "read":
@@ -339,7 +347,7 @@ class Play:
             self.sequence += self._outbox.discard(market)
         else:
             self._outbox.pack(self.name, self.sequence, market, self.names)
-        self._mark = market.checkpoint()
+        self._mark = _as_packed(self._mark, market)
         if opened is not None:
             market.rollback(opened)
             _drop_archived(market)
@@ -373,6 +381,15 @@ class Play:
         self.step(NO_BIDS)
         if self.over:
             self.end_episode()
+
+
+def _as_packed(mark: Checkpoint | None, market: Market) -> Checkpoint:
+    """The checkpoint of a market whose changes were just taken; `mark`, of before that, becomes it if it can:
+    a copy of everybody would cost more than the commit."""
+    if mark is None or len(mark.columns[0]) != market.population.size:
+        return market.checkpoint()
+    mark.columns[-1][:] = 0
+    return mark
 
 
 def _drop_archived(market: Market) -> None:

@@ -22,10 +22,14 @@ from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED
-from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS, WORTH
+from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS, WORTH, K
+from gaelp_env.logarithms import logarithm
 from gaelp_env.prospect import Floats, advance_probability, mean_return, prospect, prospect_table
 from gaelp_env.response import lift, revert
 from gaelp_env.voice import share_of_voice
+
+BROUGHT = 5
+"""Place of the first of two parts for each channel: what a visit is worth that its adstock brings."""
 
 
 @njit(inline="always")
@@ -72,7 +76,7 @@ def prospect_at(table, stage, awareness, intent):  # type: ignore[no-untyped-def
     return low * (1.0 - a) + high * a
 
 
-@njit(nogil=True)
+@njit(inline="always")
 def expected_lift(table, stage, before, after, intent, moves, click, propensity, often):  # type: ignore[no-untyped-def]
     """Expected incremental margin of one ad seen, over its click, its push and the visit it brings.
 
@@ -127,18 +131,37 @@ def fading_area(stock, half, slope, most):  # type: ignore[no-untyped-def]
 def area_gained(stock, half, slope, most):  # type: ignore[no-untyped-def]
     """What one more ad adds to `fading_area`: A(E + 1) - A(E)."""
     if slope == 1.0 and most >= 1.0:
-        return math.log1p(1.0 / (half + stock))
+        return logarithm(1.0 + 1.0 / (half + stock))
     return fading_area(stock + 1.0, half, slope, most) - fading_area(stock, half, slope, most)
 
 
-@njit(nogil=True)
+@njit(inline="always")
+def _brought_at(table, stage, awareness, intent, channel):  # type: ignore[no-untyped-def]
+    """The two parts of what a visit is worth that adstock of a channel brings, linear between the knots."""
+    a = awareness * (AWARENESS_KNOTS - 1)
+    i = intent * (INTENT_KNOTS - 1)
+    a0 = min(int(a), AWARENESS_KNOTS - 2)
+    i0 = min(int(i), INTENT_KNOTS - 2)
+    a -= a0
+    i -= i0
+    w00, w01, w10, w11 = (1.0 - a) * (1.0 - i), (1.0 - a) * i, a * (1.0 - i), a * i
+    one = BROUGHT + 2 * channel
+    b1 = w00 * table[stage, a0, i0, one] + w01 * table[stage, a0, i0 + 1, one]
+    b1 += w10 * table[stage, a0 + 1, i0, one] + w11 * table[stage, a0 + 1, i0 + 1, one]
+    b2 = w00 * table[stage, a0, i0, one + 1] + w01 * table[stage, a0, i0 + 1, one + 1]
+    b2 += w10 * table[stage, a0 + 1, i0, one + 1] + w11 * table[stage, a0 + 1, i0 + 1, one + 1]
+    return b1, b2
+
+
+@njit(inline="always")
 def visits_brought(c, table, stage, awareness, intent, propensity, stock, channel):  # type: ignore[no-untyped-def]
     """What the unasked visits are worth that one more ad in the adstock brings.
 
         extra visits = g v_s (H / ln 2) (A(E + 1) - A(E)),   A: `fading_area`
 
     which is the integral of the saturated stock over its fading, for any slope and with v_s (1 + g h) held
-    to at most one, as if all of the stock faded with the channel's half-life.
+    to at most one, as if all of the stock faded with the channel's half-life. What such a visit is worth,
+    H / ln 2 later, and all of the factor before the areas is in the table.
 
     Args:
       table: of shape WORTH.
@@ -146,17 +169,22 @@ def visits_brought(c, table, stage, awareness, intent, propensity, stock, channe
     Returns: currency units.
     """
     rate = c.adstock_visit * c.visit_rate[stage]
-    if rate <= 0.0:
+    if rate <= 0.0 or c.visit_rate[stage] >= 1.0:
         return 0.0
-    per_h = rate * c.visits_per_day / 24.0
-    most = (1.0 - c.visit_rate[stage]) / rate
-    if most <= 0.0:
-        return 0.0
-    span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
-    extra = per_h * span_h * area_gained(stock, c.adstock_half, c.adstock_slope, most)
-    later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
-    p, t1, t2, t3, t4 = parts_at(table, stage, awareness, later_i)
-    return extra * propensity * (t1 + t2 + propensity * (t3 + t4) - p)
+    area = area_gained(stock, c.adstock_half, c.adstock_slope, (1.0 - c.visit_rate[stage]) / rate)
+    b1, b2 = _brought_at(table, stage, awareness, intent, channel)
+    return area * propensity * (b1 + propensity * b2)
+
+
+@njit(nogil=True)
+def worth_of_ad(  # type: ignore[no-untyped-def]
+    c, table, stage, before, after, intent, moves, click, propensity, often, stock, channel
+):
+    """Expected incremental margin of one ad seen: `expected_lift` and `visits_brought`, as they say."""
+    worth = expected_lift(table, stage, before, after, intent, moves, click, propensity, often)
+    if c.adstock_visit > 0.0:
+        worth += visits_brought(c, table, stage, after, intent, propensity, stock, channel)
+    return worth
 
 
 @njit(nogil=True)
@@ -193,6 +221,17 @@ def _parts(constants, table):  # type: ignore[no-untyped-def]
                     idle = prospect(table, s, later_a, later_i)
                     part[2] += back * (buys * margin + goes_on - idle)
                     part[4] = back * buys * changes
+    for s in range(5):
+        for channel in range(K):
+            span_h = c.adstock_half_life_h[channel] / 0.6931471805599453
+            times = c.adstock_visit * c.visit_rate[s] * c.visits_per_day / 24.0 * span_h
+            for a in range(AWARENESS_KNOTS):
+                for i in range(INTENT_KNOTS):
+                    awareness, intent = a / (AWARENESS_KNOTS - 1), i / (INTENT_KNOTS - 1)
+                    later_i = revert(intent, c.intent_base, span_h, c.intent_half_life_h)
+                    p, t1, t2, t3, t4 = parts_at(parts, s, awareness, later_i)
+                    parts[s, a, i, BROUGHT + 2 * channel] = times * (t1 + t2 - p)
+                    parts[s, a, i, BROUGHT + 2 * channel + 1] = times * (t3 + t4)
     return parts
 
 

@@ -6,7 +6,7 @@ caller brings the dtypes of its records; the store keeps their columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -126,9 +126,9 @@ class Batch:
       sequence: 0 is the birth, then 1, 2, 3 … without a gap.
       users: structured rows `[U]` of the users that changed; the field "number" is the key.
         The dtype is the same in every batch of a world.
-      public: column name -> list or array of length U, for every public column that the
-        store does not stamp itself. Times are datetime64[us], JSON columns are text. A user keeps
-        the first `user_id` for ever.
+      names: number -> user_id of the users whom somebody named; the others are called
+        `default_id(number)`. A user keeps the first `user_id` for ever. Names of users who are not in the
+        batch are passed over.
       archived: numbers `[A]` of users that left for good; their rows stay readable in
         `persistent_users` (is_active = 0) and are not loaded again, nor accepted again.
       touchpoints, conversions, episodes: structured event rows of integers, floats, flags, texts
@@ -144,7 +144,7 @@ class Batch:
     shard: int
     sequence: int
     users: NDArray[Any]
-    public: Mapping[str, Any]
+    names: Mapping[int, str]
     archived: NDArray[np.uint32]
     touchpoints: NDArray[Any]
     conversions: NDArray[Any]
@@ -186,6 +186,15 @@ class WorldInfo:
     holder: str
 
 
+Public = Callable[[Birth, NDArray[Any], Mapping[int, str]], Mapping[str, Any]]
+"""How the public columns of users follow from their records.
+
+Takes the birth of the world, records `[U]` and the names of those who have one. Returns column name ->
+list or array of length U, for every public column that the store does not stamp itself. Times are
+datetime64[us], JSON columns are text. A pure function: a store may call it at any time, and again.
+"""
+
+
 class Store(Protocol):
     """A place where worlds outlive the process.
 
@@ -193,6 +202,8 @@ class Store(Protocol):
     Atomicity: a `commit` that raises leaves no trace of any of its batches.
     Idempotence: (world, shard, sequence) names a batch; the first one stands, the same one again
       changes nothing.
+    Folding: a commit is appended to a journal; the public tables are folded from it later, or at once, and
+      anybody may fold again: a fold changes no answer of this class, and one that is killed has not begun.
     Order: a batch is accepted only at the sequence after the last one; a gap is refused.
     Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
     Isolation: a reader sees whole commits only.
@@ -202,9 +213,12 @@ class Store(Protocol):
       url: of the store.
       home: what lies behind it: equal for two stores exactly if one commit, of either, may bring batches
         under the leases of both.
+      public: how rows of `persistent_users` are made; None: this store knows no way, so it never folds, and
+        refuses to show users whose commits nobody has folded.
     """
 
     url: str
+    public: Public | None
 
     @property
     def home(self) -> object: ...
@@ -253,9 +267,11 @@ class Store(Protocol):
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Reads the public tables as plain rows (dicts of Python scalars), in stored order.
+        """Reads the public tables as plain rows (dicts of Python scalars): users by user_id, events in the
+        order in which they were committed.
 
-        All rows are of one commit: they are read before the first is handed out. Times are text
+        All rows are of one commit, the last one, folded or not: they are read before the first is handed
+        out. Times are text
         'YYYY-MM-DD HH:MM:SS.ffffff' (UTC), flags 0 or 1, NaN and NaT None.
 
         Args:
@@ -268,9 +284,17 @@ class Store(Protocol):
         """Counts the rows of a public table."""
         ...
 
-    def prune(self, lease: Lease, before: np.datetime64) -> int:
-        """Deletes the world's touchpoints of before a UTC moment, and its archived users last seen before
-        it (names stay taken); returns how many public rows went."""
+    def prune(self, lease: Lease, before: np.datetime64) -> None:
+        """Deletes the world's touchpoints of before a UTC moment, and the rows of its archived users last
+        seen before it, at the next fold at the latest; such touchpoints that are committed before that
+        fold may go too. Names and numbers stay taken."""
+        ...
+
+    def fold(self) -> int:
+        """Brings the public tables up to the last commit; returns how many commits that took.
+
+        Raises WorldBusy if another process writes the place, StoreError without `public`.
+        """
         ...
 
     def close(self) -> None:

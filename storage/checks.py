@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from storage.base import PUBLIC_COLUMNS, STORE_STAMPED, Batch, Birth, Lease, StoreError, default_id
-from storage.columns import PUBLIC_KINDS, event_kinds, stored
+from storage.base import (
+    PUBLIC_COLUMNS,
+    STORE_STAMPED,
+    Batch,
+    Birth,
+    Lease,
+    Public,
+    StoreError,
+    default_id,
+)
+from storage.columns import PUBLIC_KINDS, check_event, event_kinds, stored, stored_scalar
 from storage.names import EVENT_TABLES, checked_world, named_number
-from storage.records import dtype_text, rows_of
+from storage.records import dtype_text
 
 BROUGHT: tuple[str, ...] = tuple(name for name in PUBLIC_COLUMNS if name not in STORE_STAMPED)
-_USER_ID = PUBLIC_COLUMNS.index("user_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Event rows of one table in stored values: kinds and columns are in the same order."""
+    """Event rows of one table as they were brought, every field a column of that kind."""
 
     kinds: Mapping[str, str]
-    columns: Sequence[list[Any]]
+    rows: NDArray[Any]
+
+    def columns(self) -> list[list[Any]]:
+        """The fields in stored values, in the order of `kinds`."""
+        return [stored(name, kind, self.rows[name]) for name, kind in self.kinds.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch that passed the door, in plain stored values, users sorted by number.
+    """A batch that passed the door. Its arrays may still be the caller's own.
 
     Attributes:
-      numbers, rows, names: of each changed user; a name is None where it is the default one.
-      public: columns in the order of `BROUGHT`, each of the same length as `numbers`.
+      numbers: `[U]` int64, ascending; `users` are in the same order, contiguous.
+      names: of those of `numbers` whom somebody named.
+      archived: `[A]` int64.
     """
 
     world: str
     shard: int
     sequence: int
     dtype: str
-    numbers: list[int]
-    rows: list[bytes]
-    names: list[str | None]
-    public: Sequence[list[Any]]
-    archived: list[int]
+    numbers: NDArray[np.int64]
+    users: NDArray[Any]
+    names: Mapping[int, str]
+    archived: NDArray[np.int64]
     events: Mapping[str, Events]
     market: bytes
     summary: str
@@ -66,17 +78,15 @@ def checked_batch(lease: Lease, batch: Batch) -> Parcel:
             f"The batch is for shard {batch.shard} of world {batch.world!r}, but the lease for shard "
             f"{lease.shard} of {lease.world!r}; commit each batch under its own lease."
         )
-    order, numbers = _numbers(batch)
-    public = _public(batch, order)
+    numbers, users = _users(batch)
     return Parcel(
         world=batch.world,
         shard=batch.shard,
         sequence=int(batch.sequence),
         dtype=dtype_text(batch.users.dtype),
         numbers=numbers,
-        rows=rows_of(batch.users[order]),
-        names=_names(numbers, public[_USER_ID]),
-        public=public,
+        users=users,
+        names=_names(batch.names, numbers),
         archived=_archived(batch),
         events=_events(batch),
         market=bytes(batch.market),
@@ -84,66 +94,65 @@ def checked_batch(lease: Lease, batch: Batch) -> Parcel:
     )
 
 
-def _numbers(batch: Batch) -> tuple[Any, list[int]]:
+def _users(batch: Batch) -> tuple[NDArray[np.int64], NDArray[Any]]:
     users = batch.users
     if users.ndim != 1 or "number" not in (users.dtype.names or ()):
         raise StoreError(
-            f"The users of a batch are a one-dimensional structured array with a field 'number', not "
-            f"{users.dtype} of shape {users.shape}."
+            f"The users of a batch are a structured array with a field 'number', not {users.dtype} of shape "
+            f"{users.shape}."
         )
-    order = np.argsort(users["number"], kind="stable")
-    numbers = stored("number", "integer", users["number"][order])
-    if numbers and numbers[0] < 0:
+    numbers = _whole_numbers("number", users["number"])
+    # As plain bytes, so that padding is copied too.
+    octets = users.view(np.dtype((np.void, users.dtype.itemsize)))
+    gaps = np.diff(numbers)
+    if (gaps <= 0).any():
+        order = np.argsort(numbers, kind="stable")
+        numbers, octets = numbers[order], octets[order]
+        gaps = np.diff(numbers)
+    if len(numbers) and numbers[0] < 0:
         raise StoreError(f"User number {numbers[0]} is negative; numbers count from 0.")
-    for before, after in itertools.pairwise(numbers):
-        if before == after:
-            raise StoreError(f"User {before} is in the batch twice; bring the last state only.")
-    return order, numbers
+    if (gaps == 0).any():
+        twice = numbers[int(np.argmin(gaps))]
+        raise StoreError(f"User {twice} is in the batch twice; bring the last state only.")
+    return numbers, np.ascontiguousarray(octets).view(users.dtype)
 
 
-def _public(batch: Batch, order: Any) -> list[list[Any]]:
-    missing = [name for name in BROUGHT if name not in batch.public]
-    extra = [name for name in batch.public if name not in BROUGHT]
-    if missing or extra:
-        raise StoreError(
-            "The public columns of a batch are " + ", ".join(BROUGHT) + "; "
-            f"missing: {', '.join(missing) or 'none'}; not wanted: {', '.join(extra) or 'none'}."
-        )
-    places = order.tolist()
-    columns = []
-    for name in BROUGHT:
-        values = stored(name, PUBLIC_KINDS[name], batch.public[name])
-        if len(values) != len(places):
-            raise StoreError(f"Column {name!r} has {len(values)} values for {len(places)} users.")
-        columns.append([values[place] for place in places])
-    return columns
+def _whole_numbers(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    if values.dtype.kind == "O" or values.dtype.kind not in "iu":
+        return np.array(stored(name, "integer", values), np.int64)
+    check_event(name, "integer", values)
+    return values.astype(np.int64)
 
 
-def _names(numbers: list[int], user_ids: list[Any]) -> list[str | None]:
-    names: list[str | None] = []
-    for number, user_id in zip(numbers, user_ids, strict=True):
-        if user_id == default_id(number):
-            names.append(None)
+def _names(given: Mapping[int, str], numbers: NDArray[np.int64]) -> dict[int, str]:
+    if not given:
+        return {}
+    asked = np.fromiter(given, np.int64, len(given))
+    there = asked[np.isin(asked, numbers)].tolist()
+    names: dict[int, str] = {}
+    for number in sorted(there):
+        name = stored_scalar("user_id", "text", given[number])
+        if not name:
+            raise StoreError(
+                f"User {number} has no user_id; leave users whom nobody named out of the batch's names."
+            )
+        if name == default_id(number):
             continue
-        if not user_id:
+        if named_number(name) is not None:
             raise StoreError(
-                f"User {number} has no user_id; use default_id(number) for a user whom nobody named."
+                f"User {number} is called {name!r}, the default name of another user; choose another."
             )
-        if named_number(user_id) is not None:
-            raise StoreError(
-                f"User {number} is called {user_id!r}, the default name of another user; choose another."
-            )
-        names.append(user_id)
-    given = [name for name in names if name is not None]
-    if len(given) != len(set(given)):
-        twice = next(name for name in given if given.count(name) > 1)
+        names[number] = name
+    called = list(names.values())
+    if len(called) != len(set(called)):
+        twice = next(name for name in called if called.count(name) > 1)
         raise StoreError(f"Two users of the batch are called {twice!r}; a user_id belongs to one user.")
     return names
 
 
-def _archived(batch: Batch) -> list[int]:
-    archived = stored("archived", "integer", np.asarray(batch.archived))
-    if len(archived) != len(set(archived)):
+def _archived(batch: Batch) -> NDArray[np.int64]:
+    archived = _whole_numbers("archived", np.asarray(batch.archived))
+    if len(archived) != len(np.unique(archived)):
         raise StoreError("A user is archived twice in one batch; name each once.")
     return archived
 
@@ -154,8 +163,9 @@ def _events(batch: Batch) -> dict[str, Events]:
         rows = getattr(batch, table)
         if len(rows) or rows.dtype.names:
             kinds = event_kinds(rows.dtype)
-            columns = [stored(f"{table}.{name}", kind, rows[name]) for name, kind in kinds.items()]
-            events[table] = Events(kinds, columns)
+            for name, kind in kinds.items():
+                check_event(f"{table}.{name}", kind, rows[name])
+            events[table] = Events(kinds, rows)
     return events
 
 
@@ -164,6 +174,40 @@ def _summary(batch: Batch) -> str:
         return json.dumps(dict(batch.summary), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StoreError(f"The summary of a batch must be plain JSON: {error}.") from error
+
+
+def public_values(
+    public: Public, birth: Birth, users: NDArray[Any], numbers: Sequence[int], names: Mapping[int, str]
+) -> list[list[Any]]:
+    """The public columns of users in stored values, in the order of `BROUGHT`.
+
+    Args:
+      users, numbers: records `[U]` and their numbers.
+      names: of those of them whom somebody named.
+    Raises: StoreError if `public` brings something else than a row of public columns for each.
+    """
+    made = public(birth, users, names)
+    missing = [name for name in BROUGHT if name not in made]
+    extra = [name for name in made if name not in BROUGHT]
+    if missing or extra:
+        raise StoreError(
+            "The public columns of users are " + ", ".join(BROUGHT) + "; "
+            f"missing: {', '.join(missing) or 'none'}; not wanted: {', '.join(extra) or 'none'}."
+        )
+    columns = []
+    for name in BROUGHT:
+        values = stored(name, PUBLIC_KINDS[name], made[name])
+        if len(values) != len(users):
+            raise StoreError(f"Column {name!r} has {len(values)} values for {len(users)} users.")
+        columns.append(values)
+    called = [names.get(number) or default_id(number) for number in numbers]
+    if columns[0] != called:
+        wrong = next(k for k, name in enumerate(called) if columns[0][k] != name)
+        raise StoreError(
+            f"User {numbers[wrong]} is called {called[wrong]!r} in world {birth.world!r}, but its public row "
+            f"says {columns[0][wrong]!r}; the column user_id is made of the names."
+        )
+    return columns
 
 
 def checked_limit(limit: int | None) -> int | None:

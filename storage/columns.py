@@ -59,6 +59,25 @@ def stored(name: str, kind: str, values: Any) -> list[Any]:
     return listed if _is_plain(kind, listed) else [stored_scalar(name, kind, value) for value in listed]
 
 
+def check_event(name: str, kind: str, values: NDArray[Any]) -> None:
+    """Raises StoreError unless `stored` takes the values of an event's field: a look, no conversion."""
+    if not values.dtype.itemsize:
+        return
+    if kind == "text":
+        letters = np.ascontiguousarray(values).view(np.uint8 if values.dtype.kind == "S" else np.uint32)
+        if letters.size and letters.max() >= (0x80 if values.dtype.kind == "S" else 0xD800):
+            _texts(name, values)
+    elif kind == "integer":
+        if values.dtype.kind == "u" and values.size and int(values.max()) > _LARGEST:
+            _integers(name, values)
+    elif kind == "time":
+        known = values[~np.isnat(values)]
+        if known.size:
+            _times(name, np.array([known.min(), known.max()]))
+    elif kind == "real":
+        _reals(name, values[:0])
+
+
 def _is_plain(kind: str, values: list[Any]) -> bool:
     """Whether a list is in stored values already: the common case, found out at the speed of C."""
     if kind == "text":

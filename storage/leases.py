@@ -18,6 +18,11 @@ def grant(world: str, shard: int, epoch: int, holder: str) -> Lease:
     return lease
 
 
+def revoke(token: str) -> None:
+    """Makes a lease count as without an owner, though its object may still be kept."""
+    _owned.pop(token, None)
+
+
 def has_owner(token: str) -> bool:
     """Whether the lease object of a token given out here is still kept by anybody."""
     return token in _owned

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import PUBLIC_COLUMNS, Batch, Birth, Lease, Snapshot, WorldInfo, default_id
+from storage.base import PUBLIC_COLUMNS, Batch, Birth, Lease, Public, Snapshot, WorldInfo, default_id
 from storage.checks import (
-    BROUGHT,
     Parcel,
     checked_batch,
     checked_birth,
     checked_limit,
+    public_values,
     same_events,
     same_users,
 )
@@ -25,17 +25,20 @@ from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
 from storage.names import EVENT_TABLES, table_key
-from storage.records import dtype_from, records_of
+from storage.records import dtype_from, records_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """A user as stored: its record's bytes, and what nobody changes afterwards."""
+    """A user as stored: its record's bytes, what nobody changes afterwards, and the stamps of its row."""
 
     shard: int
     name: str | None
     row: bytes
+    created: str
+    updated: str
     archived: bool = False
+    pruned: bool = False
 
 
 @dataclass(slots=True)
@@ -68,7 +71,6 @@ class _World:
     dtype: str
     parts: dict[int, _Part] = field(default_factory=dict)
     users: dict[int, _User] = field(default_factory=dict)
-    public: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     events: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {t: [] for t in EVENT_TABLES})
 
     def draft(self) -> _World:
@@ -76,7 +78,6 @@ class _World:
             self,
             parts={shard: replace(part) for shard, part in self.parts.items()},
             users=dict(self.users),
-            public=dict(self.public),
             events={table: list(rows) for table, rows in self.events.items()},
         )
 
@@ -86,6 +87,7 @@ class MemoryPlace:
 
     def __init__(self, where: str, clock: Callable[[], int] = now_us) -> None:
         self.where = where
+        self.public: Public | None = None
         self.lock = threading.RLock()
         self._clock = clock
         self._worlds: dict[str, _World] = {}
@@ -230,39 +232,62 @@ class MemoryPlace:
     def count(self, world: str, table: str) -> int:
         """See Store."""
         with self.lock:
+            if table == "persistent_users":
+                return sum(not user.pruned for user in self._found(world).users.values())
             return len(self._table(world, table)[1])
 
     def _table(self, world: str, table: str) -> tuple[Mapping[str, str], list[tuple[Any, ...]]]:
         found = self._found(world)
         if table == "persistent_users":
-            return PUBLIC_KINDS, list(found.public.values())
+            return PUBLIC_KINDS, self._public_rows(found)
         if table not in EVENT_TABLES:
             raise refusals.wrong_table(table)
         return self._kinds.get(table, {}), found.events[table]
 
-    def prune(self, lease: Lease, before: np.datetime64) -> int:
-        """See Store."""
+    def _public_rows(self, world: _World) -> list[tuple[Any, ...]]:
+        shown = {number: user for number, user in world.users.items() if not user.pruned}
+        if shown and self.public is None:
+            raise refusals.no_public(world.birth.world, self.where)
+        if not shown or self.public is None:
+            return []
+        records = records_of([user.row for user in shown.values()], dtype_from(world.dtype))
+        names = {number: user.name for number, user in shown.items() if user.name is not None}
+        columns = public_values(self.public, world.birth, records, list(shown), names)
+        active = PUBLIC_COLUMNS.index("is_active")
+        columns[active] = [
+            0 if user.archived else flag for user, flag in zip(shown.values(), columns[active], strict=True)
+        ]
+        stamps = [[user.created for user in shown.values()], [user.updated for user in shown.values()]]
+        return sorted(zip(*columns, *stamps, strict=True))
+
+    def prune(self, lease: Lease, before: np.datetime64) -> None:
+        """See Store. Here it is done at once."""
         moment = stored_scalar("before", "time", before)
         with self.lock:
             self._check_lease(lease)
             found = self._worlds.get(lease.world)
             if found is None:
-                return 0
+                return
             kinds = list(self._kinds.get("touchpoints", {}).values())
-            rows = found.events["touchpoints"]
             if "time" in kinds:
                 place = kinds.index("time")
-                kept = [row for row in rows if row[place] is None or row[place] >= moment]
-                found.events["touchpoints"] = kept
-            active, seen = PUBLIC_COLUMNS.index("is_active"), PUBLIC_COLUMNS.index("last_seen")
-            gone = [k for k, user in found.public.items() if not user[active] and user[seen] < moment]
-            for key in gone:
-                del found.public[key]
-            forgotten = set(gone)
-            for number in [n for n, user in found.users.items() if user.archived and user.name is None]:
-                if default_id(number) in forgotten:
-                    del found.users[number]
-            return len(rows) - len(found.events["touchpoints"]) + len(gone)
+                rows = found.events["touchpoints"]
+                found.events["touchpoints"] = [
+                    row for row in rows if row[place] is None or row[place] >= moment
+                ]
+            if not any(user.archived and not user.pruned for user in found.users.values()):
+                return
+            seen = PUBLIC_COLUMNS.index("last_seen")
+            last = {row[0]: row[seen] for row in self._public_rows(found)}
+            for number, user in list(found.users.items()):
+                if user.archived and not user.pruned and last[user.name or default_id(number)] < moment:
+                    found.users[number] = replace(user, pruned=True, row=b"")
+
+    def fold(self) -> int:
+        """See Store. Nothing waits here: rows are made when they are asked for."""
+        if self.public is None and self._worlds:
+            raise refusals.no_public(next(iter(self._worlds)), self.where)
+        return 0
 
     def _found(self, world: str) -> _World:
         found = self._worlds.get(world)
@@ -288,35 +313,26 @@ def _apply(world: _World, parcel: Parcel, stamp: str, kinds: dict[str, Mapping[s
     _archive(world, parcel, stamp)
     for table, events in parcel.events.items():
         same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
-        world.events[table].extend(zip(*events.columns, strict=True))
+        world.events[table].extend(zip(*events.columns(), strict=True))
     world.parts[parcel.shard] = _Part(parcel.sequence, parcel.market, parcel.summary)
 
 
 def _upsert(world: _World, parcel: Parcel, stamp: str) -> None:
     taken = {user.name: number for number, user in world.users.items() if user.name is not None}
-    user_id = BROUGHT.index("user_id")
-    for number, row, name, brought in zip(
-        parcel.numbers, parcel.rows, parcel.names, zip(*parcel.public, strict=True), strict=True
-    ):
-        user = _User(parcel.shard, name, row)
+    for number, row in zip(parcel.numbers.tolist(), rows_of(parcel.users), strict=True):
+        name = parcel.names.get(number)
         before = world.users.get(number)
         if before is not None and (before.shard, before.name, before.archived) != (parcel.shard, name, False):
             raise refusals.changed_user(parcel.world)
         if name is not None and taken.get(name, number) != number:
             raise refusals.name_taken(parcel.world)
-        world.users[number] = user
-        key = brought[user_id]
-        created = world.public[key][-2] if key in world.public else stamp
-        world.public[key] = (*brought, created, stamp)
+        created = stamp if before is None else before.created
+        world.users[number] = _User(parcel.shard, name, row, created, stamp)
 
 
 def _archive(world: _World, parcel: Parcel, stamp: str) -> None:
-    active = PUBLIC_COLUMNS.index("is_active")
-    for number in parcel.archived:
+    for number in parcel.archived.tolist():
         user = world.users.get(number)
         if user is None or user.archived or user.shard != parcel.shard:
             raise refusals.not_archivable(parcel.world)
-        world.users[number] = replace(user, archived=True)
-        key = user.name or default_id(number)
-        public = world.public[key]
-        world.public[key] = (*public[:active], 0, *public[active + 1 : -1], stamp)
+        world.users[number] = replace(user, archived=True, updated=stamp)

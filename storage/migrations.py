@@ -6,7 +6,10 @@ step is never changed once released: files out there have taken it. Add another 
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 
 from storage.base import NotAStore
@@ -67,7 +70,92 @@ def _first(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Step, ...] = (_first,)
+_BLOCK_USERS = 4096
+
+
+def _second(connection: sqlite3.Connection) -> None:
+    """Commits go to a journal, and people to blocks of records; one row a user only in the public tables."""
+    connection.execute(
+        """
+        CREATE TABLE journal (
+            position INTEGER PRIMARY KEY,
+            world TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            sequence INTEGER NOT NULL,
+            stamp_us INTEGER NOT NULL,
+            fresh INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            crc INTEGER NOT NULL,
+            layout TEXT NOT NULL,
+            names TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            market BLOB NOT NULL,
+            archived BLOB NOT NULL,
+            touchpoints BLOB NOT NULL,
+            conversions BLOB NOT NULL,
+            episodes BLOB NOT NULL,
+            users BLOB NOT NULL,
+            UNIQUE (world, shard, sequence)
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE base (
+            world TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            block INTEGER NOT NULL,
+            crc INTEGER NOT NULL,
+            users BLOB NOT NULL,
+            PRIMARY KEY (world, shard, block)
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE names (
+            world TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            user_id TEXT NOT NULL,
+            PRIMARY KEY (world, number),
+            UNIQUE (world, user_id)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE gone (
+            world TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            numbers BLOB NOT NULL,
+            PRIMARY KEY (world, shard)
+        )
+        """
+    )
+    connection.execute("ALTER TABLE worlds ADD COLUMN prune_before TEXT")
+    connection.execute(
+        "INSERT INTO names SELECT world, number, user_id FROM user_state WHERE user_id IS NOT NULL"
+    )
+    shards = connection.execute("SELECT DISTINCT world, shard FROM user_state").fetchall()
+    for world, shard in shards:
+        _to_blocks(connection, world, shard)
+    connection.execute("DROP TABLE user_state")
+
+
+def _to_blocks(connection: sqlite3.Connection, world: str, shard: int) -> None:
+    mine = "FROM user_state WHERE world = ? AND shard = ? AND archived"
+    living = connection.execute(f"SELECT number, row {mine} = 0 ORDER BY number", (world, shard))
+    for block, rows in itertools.groupby(living, key=lambda user: user[0] // _BLOCK_USERS):
+        users = b"".join(row for _, row in rows)
+        connection.execute(
+            "INSERT INTO base VALUES (?, ?, ?, ?, ?)", (world, shard, block, zlib.crc32(users), users)
+        )
+    gone = connection.execute(f"SELECT number {mine} = 1 ORDER BY number", (world, shard)).fetchall()
+    numbers = b"".join(struct.pack("<q", number) for (number,) in gone)
+    connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (world, shard, numbers))
+
+
+MIGRATIONS: tuple[Step, ...] = (_first, _second)
 """Step k brings a file from version k to k + 1."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from storage.base import Batch, Birth, Lease, Snapshot, WorldInfo
+from storage.base import Batch, Birth, Lease, Public, Snapshot, WorldInfo
 
 
 class Place(Protocol):
@@ -18,6 +18,7 @@ class Place(Protocol):
     """
 
     where: str
+    public: Public | None
 
     def is_there(self) -> bool:
         """Whether there is anything to read: for a file, whether it exists."""
@@ -37,7 +38,8 @@ class Place(Protocol):
         self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
     ) -> Iterator[dict[str, Any]]: ...
     def count(self, world: str, table: str) -> int: ...
-    def prune(self, lease: Lease, before: np.datetime64) -> int: ...
+    def prune(self, lease: Lease, before: np.datetime64) -> None: ...
+    def fold(self) -> int: ...
     def close(self) -> None: ...
 
     def before_fork(self) -> None:

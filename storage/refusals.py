@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from storage.base import (
     Lease,
     LeaseLost,
+    NotAStore,
     StoreError,
     WorldBusy,
     WorldExists,
@@ -14,6 +15,7 @@ from storage.base import (
     WorldNotFound,
 )
 from storage.names import TABLES
+from storage.urls import sqlite_url
 
 
 def not_found(world: str, url: str, there: Iterable[str]) -> WorldNotFound:
@@ -84,6 +86,33 @@ def lost(lease: Lease, holder: str) -> LeaseLost:
 def wrong_table(table: str) -> StoreError:
     """No such public table."""
     return StoreError(f"There is no public table {table!r}; there are {', '.join(TABLES)}.")
+
+
+def no_public(world: str, url: str) -> StoreError:
+    """Rows of users are wanted from a store that does not know how they are made."""
+    return StoreError(
+        f"World {world!r} in {url} has commits that are not in its public tables yet, and this store was "
+        "opened without `public`, which says how rows of users are made. Run `gaelp fold`, or open the store "
+        "with public=gaelp_env.world_public.public_of."
+    )
+
+
+def damaged_delta(path: str, world: str, shard: int, sequence: int) -> NotAStore:
+    """A commit in the journal that is not what was written, and not the last one."""
+    return NotAStore(
+        f"The store {path!r} is damaged: commit {sequence} of world {world!r} (shard {shard}) does not match "
+        f"its checksum, and it is not the last one. Restore the file from a copy, or see what "
+        f"`gaelp repair --store {sqlite_url(path)}` would give up."
+    )
+
+
+def damaged_block(path: str, world: str, shard: int, first: int, last: int) -> NotAStore:
+    """People in the base who are not what was written."""
+    return NotAStore(
+        f"The store {path!r} is damaged: the people numbered {first} to {last} of world {world!r} (shard "
+        f"{shard}) do not match their checksum. Restore the file from a copy, or see what "
+        f"`gaelp repair --store {sqlite_url(path)}` would give up."
+    )
 
 
 def born_otherwise(world: str) -> StoreError:

@@ -15,7 +15,7 @@ import numpy as np
 
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
 from storage import filelock
-from storage.base import Batch, Birth, Lease, Snapshot, StoreError, WorldInfo, WorldNotFound
+from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreError, WorldInfo, WorldNotFound
 from storage.place import Place
 from storage.urls import Address, read_url
 
@@ -34,13 +34,15 @@ _guard = threading.RLock()
 _forgotten: deque[Key] = deque()
 
 
-def open_store(url: str, *, read_only: bool = False) -> SharedStore:
+def open_store(url: str, *, read_only: bool = False, public: Public | None = None) -> SharedStore:
     """Opens a store by its URL; nothing is touched before it is read or written.
 
     Args:
       url: "memory:" (fresh and private), "memory:NAME" (shared in this process for as long as it
         runs), "sqlite:///relative/path.db" or "sqlite:////absolute/path.db".
       read_only: refuse every write, and a file that is not there.
+      public: how rows of `persistent_users` follow from records; who gives none uses what others in this
+        process gave for the same URL. For worlds of gaelp_env: `gaelp_env.world_public.public_of`.
     Returns: a store of the caller's own; it shares the connection with every other store of the
       same URL in this process. Close it; a store that is garbage counts as closed.
     Raises: BadStoreURL.
@@ -49,6 +51,8 @@ def open_store(url: str, *, read_only: bool = False) -> SharedStore:
     with _guard:
         _sweep()
         key, place = _place_at(address)
+        if public is not None:
+            place.public = public
         return SharedStore(url, place, key, read_only=read_only)
 
 
@@ -114,6 +118,15 @@ class SharedStore:
         self._closed = False
 
     @property
+    def public(self) -> Public | None:
+        """See Store."""
+        return self._place.public
+
+    @public.setter
+    def public(self, public: Public | None) -> None:
+        self._place.public = public
+
+    @property
     def home(self) -> Place:
         """See Store."""
         return self._place
@@ -160,9 +173,13 @@ class SharedStore:
         """See Store."""
         return self._readable().count(world, table)
 
-    def prune(self, lease: Lease, before: np.datetime64) -> int:
+    def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store."""
-        return self._writable().prune(lease, before)
+        self._writable().prune(lease, before)
+
+    def fold(self) -> int:
+        """See Store."""
+        return self._writable().fold()
 
     def close(self) -> None:
         """See Store."""

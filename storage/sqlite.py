@@ -1,4 +1,7 @@
-"""The store in a SQLite file: one writing connection, short readers, commits that survive a power cut."""
+"""The store in a SQLite file: one writing connection, short readers, commits that survive a power cut.
+
+A commit appends a checksummed row to a journal; `sqlite_fold` brings it into the base and the public tables.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,33 @@ import gc
 import os
 import sqlite3
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, Lease, Snapshot, WorldInfo
-from storage.checks import checked_batch, checked_birth
-from storage.clock import now_us, time_text
+from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreFull, WorldInfo
+from storage.checks import Parcel, checked_batch, checked_birth
+from storage.clock import now_us
 from storage.columns import stored_scalar
-from storage.family import other_home, writing_locks
-from storage.identity import this_process
-from storage.names import table_key
+from storage.family import writing_locks
+from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
+from storage.sqlite_fold import fold
+from storage.sqlite_journal import append, damaged
+from storage.sqlite_lease import check_in_force, grant_lease
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import (
-    born_worlds,
-    count_rows,
-    holders,
-    list_worlds,
-    living_holder,
-    load_shard,
-    read_rows,
-)
-from storage.sqlite_write import delete_older, next_stamp, write_parcel
+from storage.sqlite_read import holders, list_worlds, load_shard, standing
+from storage.sqlite_roster import EMPTY, Roster, read_roster
+from storage.sqlite_rows import count_rows, read_rows
+from storage.sqlite_schema import next_stamp, prepare_tables
+
+ROOM_BYTES = 8_000_000
+"""The journal may be so much longer than the people are: a small world is not folded at every commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,19 @@ class SqlitePlace:
 
     The file is locked, created and opened for writing with the first lease, and let go with the
     last; between them one connection does everything. Without a lease each read opens its own.
+    The journal is folded when it outgrows the people, with the last lease, on request, and with the first
+    lease if a writer has left one behind.
     """
 
     def __init__(self, path: str, clock: Callable[[], int] = now_us) -> None:
         self.where = path
+        self.public: Public | None = None
         self.lock = threading.RLock()
         self._clock = clock
         self._writer: sqlite3.Connection | None = None
         self._mine: dict[str, _Mine] = {}
+        self._rosters: dict[str, Roster] = {}
+        self._journal_bytes = self._people_bytes = 0
 
     def is_there(self) -> bool:
         """Whether the file exists."""
@@ -85,7 +93,7 @@ class SqlitePlace:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return iter(read_rows(connection, world, table, where, limit, self.where))
+            return iter(read_rows(connection, self.where, self.public, world, table, where, limit))
 
     def count(self, world: str, table: str) -> int:
         """See Store."""
@@ -105,58 +113,17 @@ class SqlitePlace:
                 raise refusals.not_found(birth.world, self.where, [])
             locks = self._locked(birth.world)
             try:
+                if self._writer is None:
+                    self._recover()
                 with self._writing() as connection:
-                    lease = self._granted(connection, birth, shard, expected)
+                    lease = grant_lease(connection, self.where, birth, shard, expected, self._clock())
+                    if birth.world not in self._rosters:
+                        self._rosters[birth.world] = read_roster(connection, self.where, birth.world)
             except BaseException:
                 self._unlock(locks)
                 raise
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
             return lease
-
-    def _granted(
-        self, connection: sqlite3.Connection, birth: Birth, shard: int, expected: int | None
-    ) -> Lease:
-        found = connection.execute(
-            "SELECT sequence, lease_epoch FROM worlds WHERE world = ? AND shard = ?", (birth.world, shard)
-        ).fetchone()
-        last, epoch = found or (None, 0)
-        if expected is None:
-            self._check_new(connection, birth, last)
-        elif last is None:
-            raise refusals.not_found(birth.world, self.where, born_worlds(connection))
-        wall = self._clock()
-        holder = living_holder(connection, birth.world, shard, wall)
-        if holder:
-            raise refusals.busy(birth.world, shard, holder)
-        if expected is not None and last is not None and last != expected:
-            raise refusals.moved(birth.world, shard, last, expected)
-        if expected is None:
-            _reserve(connection, birth, shard)
-        process = this_process()
-        lease = leases.grant(birth.world, shard, epoch + 1, process.line(wall))
-        connection.execute(
-            "UPDATE worlds SET lease_epoch = ?, lease_token = ?, lease_since_us = ?, lease_heard_us = ?,"
-            " lease_host = ?, lease_boot = ?, lease_space = ?, lease_pid = ?, lease_started = ?"
-            " WHERE world = ? AND shard = ?",
-            (lease.epoch, lease.token, wall, wall, *astuple(process), birth.world, shard),
-        )
-        return lease
-
-    def _check_new(self, connection: sqlite3.Connection, birth: Birth, last: int | None) -> None:
-        if last is not None:
-            raise refusals.exists(birth.world, self.where)
-        born = born_worlds(connection)
-        if birth.world in born:
-            known = next(line.birth for line in list_worlds(connection, 0) if line.birth.world == birth.world)
-            if known != birth:
-                raise refusals.born_otherwise(birth.world)
-            return
-        for other in [*born, *holders(connection, self._clock())]:
-            if other != birth.world and table_key(other) == table_key(birth.world):
-                raise refusals.same_table(birth.world, other)
-        home = other_home(self.where, birth.world)
-        if home is not None:
-            raise refusals.exists_elsewhere(birth.world, home)
 
     def heartbeat(self, lease: Lease) -> None:
         """See Store."""
@@ -177,25 +144,102 @@ class SqlitePlace:
         parcels = [(lease, checked_batch(lease, batch)) for lease, batch in pairs]
         if not parcels:
             return
-        with self.lock, self._leased(*(lease for lease, _ in parcels)) as connection:
-            stamp = None
-            wall = self._clock()
-            for _, parcel in parcels:
-                last = connection.execute(
-                    "SELECT sequence FROM worlds WHERE world = ? AND shard = ?", (parcel.world, parcel.shard)
-                ).fetchone()[0]
-                if last is not None and parcel.sequence <= last:
-                    continue
-                if parcel.sequence != (0 if last is None else last + 1):
-                    raise refusals.wrong_sequence(parcel.world, parcel.shard, last, parcel.sequence)
-                stamp = next_stamp(connection, wall) if stamp is None else stamp
-                write_parcel(connection, parcel, time_text(stamp), wall)
+        with self.lock:
+            if self._journal_bytes > self._people_bytes + ROOM_BYTES:
+                self._fold_if_possible()
+            with self._leased(*(lease for lease, _ in parcels)) as connection:
+                rosters, written = self._written(connection, [parcel for _, parcel in parcels])
+            self._rosters.update(rosters)
+            self._journal_bytes += written
+            self._people_bytes += sum(parcel.users.nbytes for _, parcel in parcels if parcel.sequence == 0)
 
-    def prune(self, lease: Lease, before: np.datetime64) -> int:
-        """See Store."""
+    def _written(
+        self, connection: sqlite3.Connection, parcels: Sequence[Parcel]
+    ) -> tuple[dict[str, Roster], int]:
+        """Appends what is new of some parcels; returns the people afterwards and the bytes it took."""
+        rosters: dict[str, Roster] = {}
+        stamp, written, wall = None, 0, self._clock()
+        for parcel in parcels:
+            stand = standing(connection, parcel.world, parcel.shard)
+            last = stand[0] if stand else None
+            if last is not None and parcel.sequence <= last:
+                continue
+            if parcel.sequence != (0 if last is None else last + 1):
+                raise refusals.wrong_sequence(parcel.world, parcel.shard, last, parcel.sequence)
+            stamp = next_stamp(connection, wall) if stamp is None else stamp
+            prepare_tables(connection, parcel)
+            before = rosters.get(parcel.world) or self._rosters.get(parcel.world, EMPTY)
+            rosters[parcel.world], fresh = before.after(parcel)
+            written += append(connection, parcel, stamp, fresh)
+            connection.execute(
+                "UPDATE worlds SET lease_heard_us = ? WHERE world = ? AND shard = ?",
+                (wall, parcel.world, parcel.shard),
+            )
+        return rosters, written
+
+    def prune(self, lease: Lease, before: np.datetime64) -> None:
+        """See Store. It is noted, and done by the next fold."""
         moment = stored_scalar("before", "time", before)
         with self.lock, self._leased(lease) as connection:
-            return delete_older(connection, lease.world, moment)
+            connection.execute(
+                "UPDATE worlds SET prune_before = ? WHERE world = ? AND born IS NOT NULL",
+                (moment, lease.world),
+            )
+
+    def fold(self) -> int:
+        """See Store."""
+        with self.lock:
+            self._sweep()
+            if not self.is_there():
+                return 0
+            locks = () if self._mine else (self.where,)
+            for path in locks:
+                filelock.take(path)
+            try:
+                return self._folded()
+            finally:
+                if locks:
+                    self._close_writer(locks)
+
+    def _folded(self) -> int:
+        with self._writing() as connection:
+            waiting = connection.execute("SELECT count(*) FROM sound").fetchone()[0]
+            if waiting and self.public is None:
+                world = connection.execute("SELECT world FROM sound LIMIT 1").fetchone()[0]
+                raise refusals.no_public(world, self.where)
+            folded = fold(connection, self.where, self.public) if self.public is not None else 0
+        self._measure()
+        return folded
+
+    def _fold_if_possible(self) -> None:
+        """Folds on the store's own account. What cannot be folded now is safe in the journal, and is told."""
+        if self.public is None:
+            return
+        try:
+            self._folded()
+        except StoreFull as error:
+            self._people_bytes = max(self._people_bytes, self._journal_bytes)
+            warnings.warn(
+                f"{error} All commits are safe, but the public tables of {self.where!r} are not up to date; "
+                "make room, then run `gaelp fold`.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _recover(self) -> None:
+        """Looks at the journal that an earlier writer left behind, and folds it."""
+        with self._writing() as connection:
+            for world, shard, sequence in damaged(connection):
+                raise refusals.damaged_delta(self.where, world, shard, sequence)
+        self._measure()
+        if self._journal_bytes:
+            self._fold_if_possible()
+
+    def _measure(self) -> None:
+        if self._writer is not None:
+            count = "SELECT coalesce(sum(bytes), 0) FROM journal"
+            self._journal_bytes = self._writer.execute(count).fetchone()[0]
+            self._people_bytes = base_bytes(self._writer)
 
     def close(self) -> None:
         """See Store."""
@@ -214,6 +258,7 @@ class SqlitePlace:
         """The parent keeps its leases and locks, the child has none."""
         if child:
             self._mine.clear()
+            self._rosters.clear()
         self.lock.release()
 
     @contextmanager
@@ -256,13 +301,7 @@ class SqlitePlace:
                 raise refusals.lost(lease, self.held().get(lease.world, ""))
         with self._writing() as connection:
             for lease in held:
-                found = connection.execute(
-                    "SELECT lease_epoch, lease_token FROM worlds WHERE world = ? AND shard = ?",
-                    (lease.world, lease.shard),
-                ).fetchone()
-                if found != (lease.epoch, lease.token):
-                    holder = living_holder(connection, lease.world, lease.shard, self._clock())
-                    raise refusals.lost(lease, holder)
+                check_in_force(connection, lease, self._clock())
             yield connection
 
     def _locked(self, world: str) -> tuple[str, ...]:
@@ -278,10 +317,24 @@ class SqlitePlace:
         return tuple(taken)
 
     def _unlock(self, locks: tuple[str, ...]) -> None:
-        """Drops the locks of one lease; with the last lease the writing connection goes first."""
+        """Drops the locks of one lease; with the last lease the journal is folded and the file let go of."""
+        if self._mine or self._writer is None:
+            for path in locks:
+                filelock.drop(path)
+            return
         try:
-            if not self._mine and self._writer is not None:
-                writer, self._writer = self._writer, None
+            if self._journal_bytes:
+                self._fold_if_possible()
+        finally:
+            self._close_writer(locks)
+
+    def _close_writer(self, locks: tuple[str, ...]) -> None:
+        """The writing connection goes before the locks do."""
+        self._rosters.clear()
+        self._journal_bytes = self._people_bytes = 0
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
                 with told(self.where):
                     close_writer(writer)
         finally:
@@ -292,6 +345,8 @@ class SqlitePlace:
         mine = self._mine.pop(token, None)
         if mine is None:
             return
+        # If the file cannot take the note, for want of room, nobody holds it all the same.
+        leases.revoke(token)
         try:
             with self._writing() as connection:
                 connection.execute(
@@ -305,13 +360,3 @@ class SqlitePlace:
         """Gives up the leases whose owners are garbage."""
         for token in [token for token in self._mine if not leases.has_owner(token)]:
             self._give_up(token)
-
-
-def _reserve(connection: sqlite3.Connection, birth: Birth, shard: int) -> None:
-    connection.execute(
-        "INSERT INTO worlds (world, shard, config, fingerprint, schema, shards, parent)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (world, shard) DO UPDATE SET config = excluded.config,"
-        " fingerprint = excluded.fingerprint, schema = excluded.schema, shards = excluded.shards,"
-        " parent = excluded.parent",
-        (birth.world, shard, birth.config, birth.fingerprint, birth.schema, birth.shards, birth.parent),
-    )

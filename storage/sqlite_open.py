@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from urllib.parse import quote
 
-from storage.base import NotAStore, StoreError
+from storage.base import StoreError
 from storage.migrations import MIGRATIONS, migrate, version_of
 from storage.sqlite_errors import primary_code
+from storage.sqlite_journal import drop_unfinished, watch
 
 _WAIT_S = 5.0
+_PAGE = 16_384
+"""Bytes of a page in a new file: people come and go in blocks of hundreds of kilobytes."""
+CHECKPOINT_BYTES = 128_000_000
+"""Bytes of the write-ahead log at which SQLite carries it into the file."""
 
 
 def open_writer(path: str) -> sqlite3.Connection:
@@ -20,7 +27,8 @@ def open_writer(path: str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
-        version_of(connection, path)
+        if version_of(connection, path) == 0:
+            connection.execute(f"PRAGMA page_size = {_PAGE}")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(
@@ -29,9 +37,15 @@ def open_writer(path: str) -> sqlite3.Connection:
                 "network disks. Put it on a local disk."
             )
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 8000")
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page}")
         connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, path)
+        connection.execute("BEGIN IMMEDIATE")
+        drop_unfinished(connection)
+        connection.execute("COMMIT")
+        watch(connection)
     except BaseException:
         connection.close()
         raise
@@ -54,13 +68,15 @@ def close_writer(connection: sqlite3.Connection) -> None:
 def open_reader(path: str) -> sqlite3.Connection | None:
     """A connection that only reads, inside one transaction; None if the store is empty.
 
-    Creates nothing beside the file. Raises NotAStore if it is none, or of another schema.
+    Creates nothing beside the file. Raises NotAStore if it is none, or of a newer schema.
     """
     if not os.path.exists(path) or os.path.getsize(path) == 0:
         return None
     try:
         return _reader(path, "mode=ro")
     except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return _rolled_back(path)
         unwritable = not os.access(os.path.dirname(path), os.W_OK)
         if not unwritable or primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
@@ -72,19 +88,46 @@ def _reader(path: str, how: str) -> sqlite3.Connection | None:
     connection = sqlite3.connect(
         f"file:{quote(path)}?{how}", uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
     )
+    return _readied(connection, path)
+
+
+def _readied(connection: sqlite3.Connection, path: str) -> sqlite3.Connection | None:
     try:
         connection.execute("BEGIN")
         version = version_of(connection, path)
+        if version == 0:
+            connection.close()
+            return None
+        if version < len(MIGRATIONS):
+            connection = _in_memory(connection)
+            migrate(connection, path)
+            connection.execute("BEGIN")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        watch(connection)
     except BaseException:
         connection.close()
         raise
-    if version == 0:
-        connection.close()
-        return None
-    if version < len(MIGRATIONS):
-        connection.close()
-        raise NotAStore(
-            f"The store {path!r} has the older schema {version}; open it for writing once to bring it up "
-            "to date."
-        )
     return connection
+
+
+def _rolled_back(path: str) -> sqlite3.Connection | None:
+    """A copy in memory of a file whose writer died between two journal modes, as the next will find it."""
+    with tempfile.TemporaryDirectory(prefix="gaelp-") as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        for suffix in ("", "-journal"):
+            shutil.copyfile(path + suffix, copy + suffix)
+        connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False)
+        return _readied(_in_memory(connection), path)
+
+
+def _in_memory(file: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy in memory of what a connection sees; the connection is closed."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        file.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        file.close()
+    return copy

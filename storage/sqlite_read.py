@@ -1,26 +1,25 @@
-"""What a SQLite file says: worlds, shards and public rows; always inside one transaction."""
+"""What a SQLite file says of its worlds and shards; always inside one transaction."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from typing import Any
+
+import numpy as np
 
 from storage import leases, refusals
-from storage.base import PUBLIC_COLUMNS, Birth, Snapshot, WorldInfo
-from storage.checks import checked_limit
-from storage.columns import PUBLIC_KINDS, wanted
+from storage.base import Birth, Snapshot, WorldInfo
 from storage.identity import Process, this_process
-from storage.names import EVENT_TABLES
-from storage.records import dtype_from, records_of
-from storage.sqlite_write import known_kinds, quoted
+from storage.records import dtype_from
+from storage.sqlite_blocks import read_base
+from storage.sqlite_journal import deltas
+from storage.sqlite_merge import merged, together
+from storage.sqlite_schema import BIRTH
 
 _LEASE = (
     "lease_token, lease_host, lease_boot, lease_space, lease_pid, lease_started, "
     "lease_since_us, lease_heard_us"
 )
-_BIRTH = "world, config, fingerprint, schema, shards, parent"
 
 
 def living_holder(connection: sqlite3.Connection, world: str, shard: int, wall_us: int) -> str:
@@ -64,46 +63,63 @@ def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]
     lines = []
     for world in born_worlds(connection):
         parts = connection.execute(
-            f"SELECT sequence, summary, {_BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY "
-            "shard",
-            (world,),
+            f"SELECT shard, {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard", (world,)
         ).fetchall()
+        stands = [standing(connection, world, part[0]) for part in parts]
+        found = [stand for stand in stands if stand is not None]
+        if not found:
+            continue
         lines.append(
             WorldInfo(
-                birth=Birth(*parts[0][2:]),
-                sequence=min(part[0] for part in parts),
-                summary=json.loads(parts[0][1]),
+                birth=Birth(*parts[0][1:]),
+                sequence=min(sequence for sequence, _, _ in found),
+                summary=json.loads(found[0][2]),
                 holder=held.get(world, ""),
             )
         )
     return lines
 
 
+def standing(connection: sqlite3.Connection, world: str, shard: int) -> tuple[int, bytes, str] | None:
+    """Sequence, market record and summary of a shard's last commit; None before its birth."""
+    found: tuple[int, bytes, str] | None = (
+        connection.execute(
+            "SELECT sequence, market, summary FROM sound WHERE world = ? AND shard = ?"
+            " ORDER BY sequence DESC LIMIT 1",
+            (world, shard),
+        ).fetchone()
+        or connection.execute(
+            "SELECT sequence, market, summary FROM worlds WHERE world = ? AND shard = ?"
+            " AND sequence IS NOT NULL",
+            (world, shard),
+        ).fetchone()
+    )
+    return found
+
+
 def load_shard(connection: sqlite3.Connection, world: str, shard: int, path: str) -> Snapshot:
-    """See Store.load."""
+    """See Store.load: the base, and on top of it what the journal says."""
     check_born(connection, world, path)
     found = connection.execute(
-        f"SELECT sequence, market, summary, user_dtype, {_BIRTH} FROM worlds"
-        " WHERE world = ? AND shard = ? AND born IS NOT NULL",
+        f"SELECT user_dtype, {BIRTH} FROM worlds WHERE world = ? AND shard = ? AND born IS NOT NULL",
         (world, shard),
     ).fetchone()
-    if found is None:
+    stand = standing(connection, world, shard) if found else None
+    if stand is None:
         raise refusals.no_shard(world, shard, path)
-    sequence, market, summary, dtype, *birth = found
-    living = "FROM user_state WHERE world = ? AND shard = ? AND archived = 0"
-    rows = connection.execute(f"SELECT row {living} ORDER BY number", (world, shard)).fetchall()
-    names = connection.execute(
-        f"SELECT number, user_id {living} AND user_id IS NOT NULL ORDER BY number", (world, shard)
-    ).fetchall()
-    return Snapshot(
-        birth=Birth(*birth),
-        shard=shard,
-        sequence=sequence,
-        users=records_of([row for (row,) in rows], dtype_from(dtype)),
-        names=dict(names),
-        market=market,
-        summary=json.loads(summary),
-    )
+    dtype, *birth = found
+    users = read_base(connection, path, world, shard, dtype_from(dtype))
+    changes = together(deltas(connection, path, world, shard))
+    names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
+    if changes is not None:
+        numbers = users["number"].astype(np.int64)
+        _, users = merged(numbers, users, changes.numbers, changes.users, changes.archived)
+        names.update(changes.names)
+    if names:
+        living = set(users["number"].tolist())
+        names = {number: names[number] for number in sorted(living.intersection(names))}
+    sequence, market, summary = stand
+    return Snapshot(Birth(*birth), shard, sequence, users, names, market, json.loads(summary))
 
 
 def check_born(connection: sqlite3.Connection, world: str, path: str) -> None:
@@ -111,51 +127,3 @@ def check_born(connection: sqlite3.Connection, world: str, path: str) -> None:
     born = born_worlds(connection)
     if world not in born:
         raise refusals.not_found(world, path, born)
-
-
-def read_rows(
-    connection: sqlite3.Connection,
-    world: str,
-    table: str,
-    where: Mapping[str, Any] | None,
-    limit: int | None,
-    path: str,
-) -> list[dict[str, Any]]:
-    """See Store.rows."""
-    source, kinds = _table(connection, world, table, path)
-    chosen = wanted(where, kinds, table)
-    if not kinds:
-        return []
-    tests = [f"{quoted(name)} IS ?" for name in chosen]
-    values = list(chosen.values())
-    if table != "persistent_users":
-        tests.insert(0, "world = ?")
-        values.insert(0, world)
-    names = ", ".join(quoted(name) for name in kinds)
-    query = f"SELECT {names} FROM {source} {'WHERE ' if tests else ''}{' AND '.join(tests)} ORDER BY rowid"
-    if checked_limit(limit) is not None:
-        query += " LIMIT ?"
-        values.append(limit)
-    return [dict(zip(kinds, row, strict=True)) for row in connection.execute(query, values).fetchall()]
-
-
-def count_rows(connection: sqlite3.Connection, world: str, table: str, path: str) -> int:
-    """See Store.count."""
-    source, kinds = _table(connection, world, table, path)
-    if not kinds:
-        return 0
-    test, values = ("", ()) if table == "persistent_users" else (" WHERE world = ?", (world,))
-    counted: int = connection.execute(f"SELECT count(*) FROM {source}{test}", values).fetchone()[0]
-    return counted
-
-
-def _table(
-    connection: sqlite3.Connection, world: str, table: str, path: str
-) -> tuple[str, Mapping[str, str]]:
-    check_born(connection, world, path)
-    if table == "persistent_users":
-        found = connection.execute("SELECT max(users_table) FROM worlds WHERE world = ?", (world,))
-        return quoted(found.fetchone()[0]), {column: PUBLIC_KINDS[column] for column in PUBLIC_COLUMNS}
-    if table not in EVENT_TABLES:
-        raise refusals.wrong_table(table)
-    return table, known_kinds(connection, table)

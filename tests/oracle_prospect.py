@@ -257,8 +257,10 @@ class Prospect:
             return np.minimum(1.0, rate * (1.0 + gain)) - rate
 
         area = days * (area_of(visits, stock + 1.0) - area_of(visits, stock))
-        base = response.intent_base
-        intent = base + (intent - base) * 0.5 ** (days / response.intent_half_life_d)
-        adds = self.of_visit_between_knots(stage, awareness, intent, propensity)
-        adds -= propensity * self.at(stage, awareness, intent)
+        base, adds, weights = response.intent_base, 0.0, self.weights(awareness, intent)
+        for k in np.flatnonzero(weights):  # worked out at the knots around, and linear in between
+            a, i = self.knots[k]
+            later = base + (i - base) * 0.5 ** (days / response.intent_half_life_d)
+            added = self.of_visit_between_knots(stage, a, later, propensity)
+            adds += float(weights[k]) * (added - propensity * self.at(stage, a, later))
         return self.config.people.visits_per_day * area * adds

@@ -8,21 +8,23 @@ LAYOUT = ("config", "published", "population", "chance", "ledger")
 TOPICS = (
     "arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation",
     "adstock", "voice", "devices", "sessions", "funnel", "creatives", "slots", "caps", "pacing", "prices",
-    "highest_bid", "rivals", "exponentials",
+    "highest_bid", "rivals", "exponentials", "logarithms",
 )  # fmt: skip
 WHOLES = ("constants", "births", "prospect", "encounters")
 PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
 TICK = ("plan", "opening", "rivalry", "opportunities")
 DESK = ("impression_desk", "impression_view")
-GROUND = ("published", "chance", "prefetch", "histories", "special_cases", "exponentials", "threads")
+GROUND = ("published", "prefetch", "histories", "special_cases", "exponentials", "logarithms", "threads")
 ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND, ()),
+    "chance": ("exponentials",),
     "draws": ("chance",),
+    "lanes": ("exponentials",),
     "sections*": ("published", "sections*"),
     "config": ("published", "sections*"),
     "ledger": ("config", "prices"),
     "population": ("config", "chance", "histories"),
-    **dict.fromkeys(TOPICS, (*LAYOUT, "exponentials")),
+    **dict.fromkeys(TOPICS, (*LAYOUT, "exponentials", "logarithms")),
     "highest_bid": (*LAYOUT, "prices"),
     "rivals": (*LAYOUT, "highest_bid"),
     "observation": (*LAYOUT, "constants"),
@@ -31,12 +33,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "births": (*LAYOUT, *TOPICS, "constants", "plan", "pointers"),
     "prospect": (*LAYOUT, *TOPICS, "constants"),
     "rivalry": (*LAYOUT, *TOPICS, "constants", "plan"),
-    "upkeep": (*LAYOUT, *TOPICS),
+    "upkeep": (*LAYOUT, *TOPICS, "lanes"),
     "bidding": (*LAYOUT, *TOPICS, "pointers"),
     "exposure": (*PERSON, "prospect", "worth"),
     "visiting": (*PERSON, "prospect"),
     "opportunities": (*PERSON, "bidding", "exposure", "visiting"),
-    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch", "draws"),
+    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch", "draws", "lanes"),
     "pointers": ("ledger", "prices"),
     "blocks": ("ledger", "population", "arrivals", "encounters", "threads"),
     "worth": (*LAYOUT, *TOPICS, "constants", "prospect"),

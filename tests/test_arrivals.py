@@ -8,19 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaelp_env import published
-from gaelp_env.arrivals import BLOCK, count_candidates, sort_moments, sweep
+from gaelp_env.arrivals import BLOCK, count_candidates, list_comers, sort_moments, sweep
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import season_of
 from tests import oracle_chance as plain
 
 
 def candidates(key: int, tick: int, rate: np.ndarray, weight: float) -> np.ndarray:
-    """How many candidates each user has, by sweep and count."""
+    """How many candidates each user has, by sweep and count, and by both in one."""
     n = len(rate)
     number = np.arange(n, dtype=np.uint32)
     index, luck, counts = np.empty(n + 1, np.int64), np.empty(n + 1), np.empty(n + 1, np.int64)
     listed = sweep(np.uint64(key), tick, number, rate, 0, n, weight, index, luck)
     kept, total = count_candidates(rate, weight, index, luck, listed, counts)
+    both = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    assert list_comers(np.uint64(key), tick, number, rate, 0, n, weight, *both) == (kept, total)
+    assert both[0][:kept].tolist() == index[:kept].tolist()
+    assert both[1][:kept].tolist() == counts[:kept].tolist()
     out = np.zeros(n, np.int64)
     out[index[:kept]] = counts[:kept]
     assert total == out.sum()

@@ -25,6 +25,7 @@ from gaelp_env.auction import (
 )  # fmt: skip
 from gaelp_env.bidding import LOST, buy_slot
 from gaelp_env.chance import AUCTION, uniforms
+from gaelp_env.chance import SLOTS as ORDER
 from gaelp_env.config import MarketConfig
 from gaelp_env.constants import as_record, constants_of
 from gaelp_env.ledger import MOMENT
@@ -143,9 +144,8 @@ def costs_of(constants, moment, channel, users):  # type: ignore[no-untyped-def]
             moment[0],
             channel,
             0,
-            user,
-            0,
             uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0),
+            uniforms(moment[0].key, user, moment[0].tick, ORDER, 0),
         )
         out[user] = -1 if slot == LOST else micro(cpm)
     return out

@@ -36,7 +36,8 @@ def ads_of(constants, moment, users, ours, winnable):  # type: ignore[no-untyped
     seen = np.empty(users, np.int64)
     for user in range(users):
         bids = uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0)
-        seen[user] = rival_ads(constants[0], moment[0], 0, user, 0, bids, ours, winnable)
+        order = uniforms(moment[0].key, user, moment[0].tick, SLOTS, 0)
+        seen[user] = rival_ads(constants[0], moment[0], 0, bids, order, ours, winnable)
     return seen
 
 

@@ -19,7 +19,11 @@ from agents.cli_errors import told
 from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
-COMMANDS = ("train", "evaluate", "inspect", "worlds", "bench", "check", "calibrate", "version")
+COMMANDS = (
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "repair", "torture", "check",
+    "calibrate", "version",
+)  # fmt: skip
+ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -57,7 +61,7 @@ def test_it_has_these_commands() -> None:
 def test_every_command_and_option_is_explained(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"Usage: gaelp {command} [OPTIONS]" + (" [policy]..." if command == "evaluate" else "")
+    assert lines[0] == f"Usage: gaelp {command} [OPTIONS]" + ARGUMENTS.get(command, "")
     assert lines[2].strip()
     assert any("--json" in line for line in lines)
     assert all(len(line) <= 80 for line in lines)

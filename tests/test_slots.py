@@ -143,7 +143,8 @@ def bought(constants, moment, users):  # type: ignore[no-untyped-def]
     slots, prices, bound = np.empty(users, np.int64), np.empty(users), np.empty(users, np.int64)
     for user in range(users):
         bids = uniforms(moment[0].key, user, moment[0].tick, AUCTION, 0)
-        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], 0, 0, user, 0, bids)
+        order = uniforms(moment[0].key, user, moment[0].tick, SLOTS, 0)
+        slots[user], prices[user], _, bound[user] = buy_slot(constants[0], moment[0], 0, 0, bids, order)
     return slots, prices, bound
 
 

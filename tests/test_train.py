@@ -31,7 +31,7 @@ SEARCH = SearchPlan(
 
 def options(folder: Path, **changes: Any) -> TrainOptions:
     terms: dict[str, Any] = {
-        "store": f"sqlite:///{folder / 'people.db'}", "config": "tiny", "steps": 3_840, "worlds": 2,
+        "store": f"sqlite:///{folder / 'people.db'}", "config": "tiny", "steps": 7_680, "worlds": 2,
         "out": str(folder / "run"), "replicates": 2, "days": 2, "evaluate": False, "search": SEARCH,
     }  # fmt: skip
     return TrainOptions(**(terms | changes))
@@ -70,7 +70,7 @@ class TestWholeRun:
         assert kept == result.manifest
         assert kept.config_fingerprint == load_config("tiny").fingerprint()
         assert load_config(kept.config) == load_config("tiny")
-        assert (kept.algorithm, kept.steps_done, kept.runs, kept.finished) == ("ppo", 3_840, 1, True)
+        assert (kept.algorithm, kept.steps_done, kept.runs, kept.finished) == ("ppo", 7_680, 1, True)
         assert kept.versions == versions() and kept.versions["torch"].startswith("2.")
         assert kept.wall_seconds > 0.0
         store = f"sqlite:///{folder / 'people.db'}"
@@ -79,9 +79,9 @@ class TestWholeRun:
 
     def test_the_worlds_lived_through_it(self, trained: tuple[Path, TrainResult]) -> None:
         folder, result = trained
-        assert counts(f"sqlite:///{folder / 'people.db'}") == {"demo/0": 80, "demo/1": 80}
+        assert counts(f"sqlite:///{folder / 'people.db'}") == {"demo/0": 160, "demo/1": 160}
         before, after = result.report["population"]["before"], result.report["population"]["after"]
-        assert (before["episodes"], after["episodes"]) == (0, 160)
+        assert (before["episodes"], after["episodes"]) == (0, 320)
         assert before["stages"]["UNAWARE"] == before["people"] == 400
         assert after["touchpoints"] > 0 and after["mean_awareness"] > 0.0
 
@@ -126,20 +126,20 @@ class TestWholeRun:
 def test_a_second_run_goes_on_with_the_same_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = run_training(options(tmp_path, worlds=8, steps=1_920))
+    first = run_training(options(tmp_path, worlds=8, steps=3_840))
     assert "8 worlds are born in" in capsys.readouterr().out
     people = _users(tmp_path)
-    second = run_training(options(tmp_path, worlds=8, steps=1_920))
+    second = run_training(options(tmp_path, worlds=8, steps=3_840))
     told = capsys.readouterr().out
     assert "The same people go on in" in told and "demo/0 at commit" in told
-    assert "goes on learning from step 1,920" in told
+    assert "goes on learning from step 3,840" in told
     assert "the worlds stand where it left them" in told
     assert "Run 2 in this folder, on the same people." in told
-    assert (second.manifest.runs, second.manifest.steps_done) == (2, 3_840)
+    assert (second.manifest.runs, second.manifest.steps_done) == (2, 7_680)
     before, after = second.report["population"]["before"], first.report["population"]["after"]
     assert before == after
     assert people <= _users(tmp_path)
-    assert counts(first.manifest.store) == {f"demo/{place}": 20 for place in range(8)}
+    assert counts(first.manifest.store) == {f"demo/{place}": 40 for place in range(8)}
 
 
 def _users(folder: Path) -> set[str]:
@@ -151,22 +151,22 @@ def _users(folder: Path) -> set[str]:
 
 
 def test_a_new_policy_on_the_same_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_training(options(tmp_path, steps=1_920))
+    run_training(options(tmp_path, steps=3_840))
     capsys.readouterr()
-    again = run_training(options(tmp_path, steps=1_920, resume=False))
+    again = run_training(options(tmp_path, steps=3_840, resume=False))
     told = capsys.readouterr().out
     assert "The same people go on" in told and "goes on learning" not in told
-    assert (again.manifest.runs, again.manifest.steps_done) == (1, 1_920)
-    assert counts(again.manifest.store) == {"demo/0": 80, "demo/1": 80}
+    assert (again.manifest.runs, again.manifest.steps_done) == (1, 3_840)
+    assert counts(again.manifest.store) == {"demo/0": 160, "demo/1": 160}
 
 
 def test_killed_runs_go_on_from_the_last_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = options(tmp_path, steps=9_600)
+    asked = options(tmp_path, steps=11_520)
     code = (
         "from agents.train import *\n"
-        f"run_training(TrainOptions(store={asked.store!r}, config='tiny', steps=9600, worlds=2, "
+        f"run_training(TrainOptions(store={asked.store!r}, config='tiny', steps=11520, worlds=2, "
         f"out={asked.out!r}, evaluate=False))"
     )
     for kills in range(2):
@@ -178,7 +178,7 @@ def test_killed_runs_go_on_from_the_last_checkpoint(
             child.wait()
         kept = Manifest.load(tmp_path / "run")
         assert kept is not None and not kept.finished
-        assert kept.steps_goal == 9_600
+        assert kept.steps_goal == 11_520
     last = kept.checkpoints[-1]
     gone_on = kept.distance(standing(asked.store, kept.worlds))
     result = run_training(asked)
@@ -186,7 +186,7 @@ def test_killed_runs_go_on_from_the_last_checkpoint(
     assert f"was broken off; it goes on from step {last.steps:,}" in told
     for world, commits in gone_on.items():
         assert f"{world} has gone on by {commits} commits" in told
-    assert (result.manifest.steps_done, result.manifest.runs, result.manifest.finished) == (9_600, 1, True)
+    assert (result.manifest.steps_done, result.manifest.runs, result.manifest.finished) == (11_520, 1, True)
     assert result.report["population"]["before"]["episodes"] == 0
     finished = counts(asked.store)
     assert finished["demo/0"] == finished["demo/1"] or gone_on
@@ -207,20 +207,20 @@ def _wait_for_checkpoints(out: Path, at_least: int, child: subprocess.Popen[byte
 
 
 def test_worlds_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = run_training(options(tmp_path, vec="subproc", steps=1_920))
-    assert counts(result.manifest.store) == {"demo/0": 40}
+    result = run_training(options(tmp_path, vec="subproc", steps=3_840))
+    assert counts(result.manifest.store) == {"demo/0": 80}
     assert standing(result.manifest.store, ["demo/0", "demo/1"]).keys() == {"demo/0", "demo/1"}
     assert (tmp_path / "people.demo-1.db").exists()
-    again = run_training(options(tmp_path, steps=1_920))
+    again = run_training(options(tmp_path, steps=3_840))
     assert again.report["population"]["before"] == result.report["population"]["after"]
     assert "The same people go on" in capsys.readouterr().out
 
 
 def test_processes_cannot_share_a_file(tmp_path: Path) -> None:
-    run_training(options(tmp_path, steps=1_920))
+    run_training(options(tmp_path, steps=3_840))
     with pytest.raises(ValueError, match="a file has one writing process: go on with --vec native"):
-        run_training(options(tmp_path, steps=1_920, vec="subproc"))
-    assert counts(options(tmp_path).store) == {"demo/0": 40, "demo/1": 40}
+        run_training(options(tmp_path, steps=3_840, vec="subproc"))
+    assert counts(options(tmp_path).store) == {"demo/0": 80, "demo/1": 80}
 
 
 def test_one_call_for_all_worlds_teaches_what_one_after_the_other_does(tmp_path: Path) -> None:
@@ -261,14 +261,14 @@ class TestRefusals:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_folder_that_holds_another_run(self, tmp_path: Path) -> None:
-        run_training(options(tmp_path, steps=1_920))
+        run_training(options(tmp_path, steps=3_840))
         with pytest.raises(ValueError, match=r"whose worlds is .* with --no-resume"):
-            run_training(options(tmp_path, steps=1_920, worlds=3))
+            run_training(options(tmp_path, steps=3_840, worlds=3))
         with pytest.raises(ValueError, match="whose algorithm is ppo, and sac is asked for"):
-            run_training(options(tmp_path, steps=1_920, algorithm="sac"))
+            run_training(options(tmp_path, steps=3_840, algorithm="sac"))
 
     def test_worlds_of_another_configuration(self, tmp_path: Path) -> None:
-        run_training(options(tmp_path, steps=1_920))
+        run_training(options(tmp_path, steps=3_840))
         with pytest.raises(ConfigError, match="born with another configuration"):
             run_training(options(tmp_path, config="first_price", out=str(tmp_path / "other")))
 

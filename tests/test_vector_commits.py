@@ -247,18 +247,19 @@ import os, sys
 import numpy as np
 from gaelp_env.vector import AdMarketVectorEnv
 from tests.test_vector_commits import acts, made, TICKS
-from storage import sqlite_write, sqlite
+from storage import sqlite_journal, sqlite
 envs = made(sys.argv[1])
 envs.reset()
 calls = 0
-write = sqlite_write.write_parcel
+write = sqlite_journal.append
 def kill_at_last(*arguments):
     global calls
-    write(*arguments)
+    written = write(*arguments)
     calls += 1
     if calls == int(sys.argv[2]):
         os.kill(os.getpid(), 9)
-sqlite.write_parcel = kill_at_last
+    return written
+sqlite.append = kill_at_last
 for step in range(TICKS):
     envs.step(acts(step))
 """

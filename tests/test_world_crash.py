@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gaelp_env.world import World
+from gaelp_env.world_public import public_of
 from storage import Store, open_store
 from tests.worlds import SMALL, TICKS, new_url, play, state
 
@@ -75,7 +76,7 @@ def test_kill_nine_at_any_moment(server: tuple[str, subprocess.Popen[str]]) -> N
         time.sleep(chance.uniform(0.0, 0.2))
         os.kill(child, signal.SIGKILL)
         assert ask(process, "") == -signal.SIGKILL
-        store = open_store(url, read_only=True)
+        store = open_store(url, read_only=True, public=public_of)
         episodes = check_whole(store)
         snapshot = store.load("demo")
         store.close()

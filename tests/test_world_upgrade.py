@@ -27,9 +27,8 @@ from hypothesis import strategies as st
 from agents.inspect import inspect_user, inspect_world
 from gaelp_env.config import CHANNELS
 from gaelp_env.config_load import ConfigError, differences, load_config
-from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import RECORD
-from gaelp_env.population import COUNT_MOST, NEVER_S, SCHEMA, USER, public_columns
+from gaelp_env.population import COUNT_MOST, NEVER_S, SCHEMA, USER
 from gaelp_env.world import World
 from gaelp_env.world_log import no_events
 from gaelp_env.world_upgrade import (
@@ -227,11 +226,9 @@ def test_a_world_in_memory_goes_on_too(url: str) -> None:
     store = open_store("memory:first-release")
     birth = Birth("demo", old.birth.config, old.birth.fingerprint, 1)
     lease = store.acquire(birth, expected=None)
-    epoch = epoch_of(config_of(birth, None, store.url))
-    public = public_columns(users_from_first(old.users), old.names, epoch, CHANNELS)
     none, events = np.zeros(0, np.uint32), no_events()
     store.commit(
-        [(lease, Batch("demo", 0, 0, old.users, public, none, events.touchpoints, events.conversions,
+        [(lease, Batch("demo", 0, 0, old.users, old.names, none, events.touchpoints, events.conversions,
                        events.episodes, old.market))]
     )  # fmt: skip
     store.release(lease)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
 from storage.base import Store
-from tests.storage.small import Kind
+from tests.storage.small import Kind, open_store
 
 _fresh = itertools.count()
 

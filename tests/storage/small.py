@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import storage
 from storage.base import Batch, Birth, Lease, Store, default_id
 from storage.shared import SharedStore
 
@@ -33,6 +35,11 @@ NONE = np.zeros(0)
 START = np.datetime64("2026-01-05T00:00:00", "us")
 
 
+def open_store(url: str, *, read_only: bool = False) -> SharedStore:
+    """A store that knows the public rows of these users."""
+    return storage.open_store(url, read_only=read_only, public=public_of)
+
+
 def birth(world: str = "demo", **changes: Any) -> Birth:
     return replace(Birth(world, config='{"a": 1}', fingerprint="f00d", schema=1), **changes)
 
@@ -47,7 +54,7 @@ def users(numbers: Sequence[int], level: float) -> np.ndarray[Any, Any]:
     return rows
 
 
-def public(rows: np.ndarray[Any, Any], names: dict[int, str]) -> dict[str, Any]:
+def public_of(birth: Birth, rows: np.ndarray[Any, Any], names: Mapping[int, str]) -> dict[str, Any]:
     count = len(rows)
     ids = [names.get(int(number), default_id(int(number))) for number in rows["number"]]
     return {
@@ -97,7 +104,7 @@ def batch(
         "shard": shard,
         "sequence": sequence,
         "users": rows,
-        "public": public(rows, names or {}),
+        "names": names or {},
         "archived": np.array(archived, dtype=np.uint32),
         "touchpoints": touches(touch, sequence) if touch else NONE,
         "conversions": NONE,
@@ -121,8 +128,15 @@ class Kind:
         if self.scheme == "memory":
             found = store._place._worlds.get(world)  # type: ignore[attr-defined]
             return {n: u.row for n, u in found.users.items() if not u.archived} if found else {}
-        with_archived = "SELECT number, row FROM user_state WHERE world = ? AND archived = 0"
-        return dict(query(self.url.removeprefix("sqlite:///"), with_archived, world))
+        path, rows = self.url.removeprefix("sqlite:///"), {}
+        blocks = "SELECT users, x'' FROM base WHERE world = ?"
+        journal = "SELECT users, archived FROM journal WHERE world = ? ORDER BY position"
+        for users_of_it, archived in [*query(path, blocks, world), *query(path, journal, world)]:
+            for row in np.frombuffer(users_of_it, USER):
+                rows[int(row["number"])] = row.tobytes()
+            for number in np.frombuffer(archived, "<i8").tolist():
+                del rows[number]
+        return rows
 
     def raw_stamp(self, store: Store, us: int) -> None:
         """Pretends that the last commit was stamped at a moment."""
@@ -156,11 +170,11 @@ def start(script: str) -> subprocess.Popen[str]:
     )
 
 
-def run(script: str) -> str:
-    """Runs a script to its end and returns what it printed."""
+def run(script: str, *, killed: bool = False) -> str:
+    """Runs a script to its end, by itself or by SIGKILL, and returns what it printed."""
     process = start(script)
     said, error = process.communicate(timeout=60)
-    assert process.returncode == 0, error
+    assert process.returncode == (-signal.SIGKILL if killed else 0), error
     return said
 
 

@@ -11,7 +11,7 @@ from storage.base import (
     Store,
     StoreError,
 )
-from tests.storage.small import SALE, batch, born, users
+from tests.storage.small import SALE, batch, born, public_of, users
 
 # ---- batches that are no batches
 
@@ -21,7 +21,6 @@ from tests.storage.small import SALE, batch, born, users
     [
         ({"users": np.zeros(3)}, "structured array with a field 'number'"),
         ({"users": users([1, 1], 0.0)}, "User 1 is in the batch twice"),
-        ({"public": {}}, "missing: user_id"),
         ({"names": {1: ""}}, "no user_id"),
         ({"names": {1: "u000000009"}}, "default name of another user"),
         ({"names": {1: "x", 2: "x"}}, "Two users of the batch are called 'x'"),
@@ -52,14 +51,37 @@ def test_a_batch_that_makes_no_sense_is_refused_in_words(store: Store, changes: 
         ("is_active", np.array([1, 2]), "holds a flag"),
         ("last_seen", np.array(["2026", "12026"], "M8[Y]"), "holds a time"),
         ("user_id", [b"\xff", "x"], "holds a text"),
+        ("user_id", ["u000000001", "u000000009"], "called 'u000000002'.*row says 'u000000009'"),
         ("fatigue_score", [1.0], "1 values for 2 users"),
+        ("colour", [1, 2], "not wanted: colour"),
+        ("fatigue_score", None, "missing: fatigue_score"),
     ],
 )
-def test_a_column_takes_only_its_kind(store: Store, column: str, values: Any, said: str) -> None:
-    lease = born(store)
-    brought = batch(1, [1, 2])
+def test_a_public_column_takes_only_its_kind(store: Store, column: str, values: Any, said: str) -> None:
+    def wrong(*given: Any) -> dict[str, Any]:
+        made = {**public_of(*given), column: values}
+        return {name: value for name, value in made.items() if value is not None}
+
+    lease = born(store, numbers=[])
+    store.commit([(lease, batch(1, [1, 2]))])
+    store.public = wrong
     with pytest.raises(StoreError, match=said):
-        store.commit([(lease, batch(1, [1, 2], public={**brought.public, column: values}))])
+        list(store.rows("demo", "persistent_users"))
+    store.public = public_of
+    assert store.count("demo", "persistent_users") == len(list(store.rows("demo", "persistent_users"))) == 2
+
+
+def test_without_public_what_nobody_folded_is_refused_and_the_rest_is_there(store: Store) -> None:
+    lease = born(store, touch=2)
+    store.public = None
+    for ask in (lambda: store.rows("demo", "persistent_users"), store.fold):
+        with pytest.raises(StoreError, match=r"opened without `public`.*gaelp fold"):
+            ask()
+    assert store.count("demo", "persistent_users") == 5
+    assert len(list(store.rows("demo", "touchpoints"))) == 2
+    store.commit([(lease, batch(1, [1]))])
+    store.public = public_of
+    assert [row["awareness_level"] for row in store.rows("demo", "persistent_users")] == [0, 1, 0, 0, 0]
 
 
 def test_a_user_keeps_its_name_and_a_name_its_user(store: Store) -> None:
@@ -80,4 +102,4 @@ def test_events_of_another_format_are_refused_in_words(store: Store) -> None:
     ):
         store.commit([(lease, batch(1, touchpoints=np.ones(1, SALE)))])
     with pytest.raises(StoreError, match="it was born with"):
-        store.commit([(lease, batch(1, users=np.zeros(0, [("number", "u4")]), public=batch(1).public))])
+        store.commit([(lease, batch(1, users=np.zeros(0, [("number", "u4")])))])

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from storage import open_store
 from storage.base import (
     BadWorldName,
     Lease,
@@ -20,7 +19,7 @@ from storage.base import (
     WorldMoved,
     WorldNotFound,
 )
-from tests.storage.small import START, Kind, batch, birth, born, seen
+from tests.storage.small import START, Kind, batch, birth, born, open_store, seen
 
 # ---- leases
 

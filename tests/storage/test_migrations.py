@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import migrations, open_store
+from storage import migrations
 from storage.base import NotAStore, Store
 from storage.columns import stored
 from tests.storage.golden import make_golden
-from tests.storage.small import USER, batch, birth, query, users
+from tests.storage.small import USER, batch, birth, open_store, query, users
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -36,8 +36,9 @@ def read(store: Store) -> None:
     assert (snapshot.users == expected).all()
     assert (snapshot.names, snapshot.market) == ({2: "sara_mobile_001"}, b"market\1")
     rows = list(store.rows("demo", "persistent_users"))
+    names = ["sara_mobile_001", "u000000000", "u000000001", "u000000003", "u000000004", "u000000005"]
+    assert [row["user_id"] for row in rows] == names
     assert [row["is_active"] for row in rows] == [1, 1, 1, 1, 1, 0]
-    assert rows[2]["user_id"] == "sara_mobile_001"
     assert [store.count("demo", table) for table in ("touchpoints", "conversions", "episodes")] == [5, 0, 2]
     assert list(store.rows("demo/1", "conversions")) == [
         {"number": 1, "at": "2026-01-06 12:00:00.000000", "value_micro": 49_990_000}
@@ -82,20 +83,22 @@ def test_steps_are_taken_in_order_once_and_together(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, second, third))
     monkeypatch.setattr("storage.sqlite_open.MIGRATIONS", migrations.MIGRATIONS)
-    with pytest.raises(NotAStore, match="older schema 1; open it for writing once"):
-        open_store(url, read_only=True).worlds()
+    before = path.read_bytes()
+    read(open_store(url, read_only=True))
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     store = open_store(url)
     store.release(store.acquire(birth(), expected=1))
     read(store)
     store.release(store.acquire(birth(), expected=1))
     store.close()
     assert query(path, "SELECT DISTINCT note FROM worlds") == [("newer",)]
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(4,)]
     connection = sqlite3.connect(path, isolation_level=None)
     with pytest.raises(ValueError, match="half-way"):
         migrations.migrate(connection, str(path), (*migrations.MIGRATIONS, failing))
     connection.close()
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(4,)]
     assert query(path, "SELECT count(*) FROM worlds") == [(3,)]
 
 
@@ -108,7 +111,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     store = open_store(url)
     for use in (store.worlds, lambda: store.load("demo"), lambda: store.acquire(birth(), expected=1)):
         with pytest.raises(
-            NotAStore, match=r"schema 99; this release knows schemas up to 1\. Install a newer"
+            NotAStore, match=r"schema 99; this release knows schemas up to 2\. Install a newer"
         ):
             use()
     assert path.read_bytes() == before

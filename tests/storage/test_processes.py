@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
 from storage.base import LeaseLost, StoreError, WorldBusy
-from tests.storage.small import batch, birth, query, start
+from tests.storage.small import batch, birth, open_store, query, start
 
 HOLD = """
     import sys
-    from storage import open_store
+    from tests.storage.small import open_store
     from tests.storage.small import batch, birth
     store = open_store("{url}")
     lease = store.acquire(birth("{world}"), expected=None)
@@ -87,7 +86,8 @@ def test_a_file_has_one_writer_and_any_reader(url: str, started: Start) -> None:
 def test_of_processes_that_race_for_a_world_one_has_it(url: str, started: Start) -> None:
     script = f"""
         import sys, time
-        from storage import WorldBusy, open_store
+        from storage import WorldBusy
+        from tests.storage.small import open_store
         from tests.storage.small import batch, birth
         store = open_store("{url}")
         print("ready", flush=True)
@@ -128,7 +128,7 @@ def test_a_killed_holder_loses_file_and_lease_at_once(url: str, path: Path, star
 def test_a_killed_reservation_leaves_no_world(url: str, started: Start) -> None:
     script = f"""
         import sys
-        from storage import open_store
+        from tests.storage.small import open_store
         from tests.storage.small import birth
         store = open_store("{url}")
         lease = store.acquire(birth(), expected=None)
@@ -148,7 +148,7 @@ def test_a_killed_reservation_leaves_no_world(url: str, started: Start) -> None:
 
 def test_kill_at_any_moment_loses_nothing_that_was_committed(url: str, path: Path, started: Start) -> None:
     script = f"""
-        from storage import open_store
+        from tests.storage.small import open_store
         from tests.storage.small import batch, birth
         store = open_store("{url}")
         worlds = [line.sequence for line in store.worlds()]
@@ -166,7 +166,8 @@ def test_kill_at_any_moment_loses_nothing_that_was_committed(url: str, path: Pat
         begun = int(said(process).split()[1])
         time.sleep(chance.uniform(0.0, 0.25))
         process.kill()
-        told = [int(line) for line in process.communicate()[0].split()]
+        assert process.stdout is not None
+        told = [int(line) for line in process.stdout.read().split()]
         acknowledged = told[-1] if told else begun - 1
         assert query(path, "PRAGMA integrity_check") == [("ok",)]
         store = open_store(url, read_only=True)
@@ -282,7 +283,7 @@ def test_a_child_can_write_what_its_parent_let_go(url: str) -> None:
 def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(url: str, started: Start) -> None:
     script = f"""
         import os, signal, time
-        from storage import open_store
+        from tests.storage.small import open_store
         from tests.storage.small import batch, birth
         store = open_store("{url}")
         lease = store.acquire(birth(), expected=None)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
 from storage.base import BadWorldName, NotAStore, Store, WorldBusy, WorldExists
 from storage.siblings import SubWorld, all_worlds, claim, free_subworld, place_of
-from tests.storage.small import batch, birth, query
+from tests.storage.small import batch, birth, open_store, query
 from tests.storage.test_processes import HOLD, Start, said, started
 
 __all__ = ["started"]

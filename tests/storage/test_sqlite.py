@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import open_store
 from storage.base import (
     PUBLIC_COLUMNS,
     LeaseLost,
@@ -24,7 +23,7 @@ from storage.base import (
 )
 from storage.clock import now_us
 from storage.shared import SharedStore
-from tests.storage.small import batch, birth, query, run
+from tests.storage.small import batch, birth, open_store, query, run
 
 
 @pytest.fixture
@@ -78,6 +77,8 @@ def test_the_first_world_to_be_born_has_the_plain_table(store: Store, path: Path
     late = store.acquire(birth("late"), expected=None)
     store.commit([(late, batch(0, [1, 2], world="late"))])
     store.commit([(early, batch(0, [1], world="early"))])
+    assert query(path, "SELECT count(*) FROM persistent_users") == [(0,)]
+    assert store.fold() == 2
     assert query(path, "SELECT count(*) FROM persistent_users") == [(2,)]
     assert [line.birth.world for line in store.worlds()] == ["late", "early"]
 
@@ -261,7 +262,8 @@ def test_a_file_that_may_not_grow_is_a_full_disk(path: Path) -> None:
     said = run(
         f"""
         import resource
-        from storage import StoreFull, open_store
+        from storage import StoreFull
+        from tests.storage.small import open_store
         from tests.storage.small import batch, birth
         store = open_store("sqlite:///{path}")
         lease = store.acquire(birth(), expected=None)
@@ -298,7 +300,8 @@ def test_a_store_in_a_read_only_folder_can_be_read_and_not_written(mode: str) ->
         said = run(
             f"""
             import os
-            from storage import StoreError, StoreFull, open_store
+            from storage import StoreError, StoreFull
+            from tests.storage.small import open_store
             from storage import sqlite, memory
             from tests.storage.small import batch, birth
             if os.geteuid() == 0:

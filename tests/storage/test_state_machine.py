@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,10 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from storage import open_store
 from storage.base import Lease, LeaseLost, Store, StoreError
 from storage.names import TABLES
-from tests.storage.small import START, batch, birth
+from tests.storage.small import START, batch, birth, open_store
 
 WORLDS = st.sampled_from(["demo", "demo/0", "Demo", "other"])
 NUMBERS = st.lists(st.integers(0, 7), max_size=5, unique=True)
@@ -129,6 +129,36 @@ class Histories(RuleBasedStateMachine):
             self.crashed[world] = (copies[0], copies[1])
 
     @rule()
+    def kill(self) -> None:
+        """The process dies: what is on disk at this moment goes on elsewhere, and nobody holds anything."""
+        folder = self.folder / f"life{len(list(self.folder.iterdir()))}"
+        folder.mkdir()
+        path = self.url.removeprefix("sqlite:///")
+        for name in (path, f"{path}-wal"):
+            if os.path.exists(name):
+                shutil.copy(name, folder)
+        for world in list(self.held):
+            self.crash(world)
+        self.twin.sqlite.close()
+        self.url = f"sqlite:///{folder}/s.db"
+        self.twin.sqlite = open_store(self.url)
+
+    @rule(world=WORLDS, into=WORLDS)
+    def fork(self, world: str, into: str) -> None:
+        """A world is copied: its people and their names are those of another one's birth."""
+        if self.sequence(world) is None or self.sequence(into) is not None:
+            return
+        self.acquire(into, 0, new=True)
+        if into not in self.held:
+            return
+        snapshot = self.memory.load(world)
+        names = dict(snapshot.names)
+        brought = batch(0, world=into, users=snapshot.users, names=names, market=snapshot.market)
+        self.both(lambda store, which: store.commit([(self.held[into][which], brought)]))
+        for store in (self.twin.memory, self.twin.sqlite):
+            assert store.load(into).users.tobytes() == snapshot.users.tobytes()
+
+    @rule()
     def reopen(self) -> None:
         """The file is closed, with whatever leases there were; memory only gives them back."""
         self.twin.sqlite.close()
@@ -140,8 +170,15 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.integers(-1, 8 * 3600))
     def prune(self, seconds: int) -> None:
         for pair in [*self.held.values(), *self.lost[-1:]]:
-            gone = self.both(lambda store, which, p=pair: store.prune(p[which], START + seconds))
-            assert gone is None or gone[0] == gone[1]
+            self.both(lambda store, which, p=pair: store.prune(p[which], START + seconds))
+        self.both(lambda store, _: store.fold())
+
+    @rule(twice=st.booleans())
+    def fold(self, twice: bool) -> None:
+        folded = self.both(lambda store, _: store.fold())
+        if twice:
+            assert self.both(lambda store, _: store.fold())[1] == 0
+        assert folded is not None
 
     @rule()
     def a_lost_lease_writes_nothing(self) -> None:

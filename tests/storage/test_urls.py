@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import BadStoreURL, open_store
+from storage import BadStoreURL
 from storage.shared import _shared
 from storage.urls import read_url
-from tests.storage.small import batch, birth
+from tests.storage.small import batch, birth, open_store
 
 
 @pytest.mark.parametrize(

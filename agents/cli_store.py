@@ -1,0 +1,93 @@
+"""The commands that look after a store: `gaelp fold`, `gaelp copy`, `gaelp repair` and `gaelp torture`."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[str, typer.Option(help="Where the worlds live: sqlite:///FILE.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+DEFAULT_STORE = "sqlite:///gaelp.db"
+
+
+def fold(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Bring the public tables of a store, and of the files beside it, up to the last commit."""
+    from agents.store_care import fold_store
+
+    folded = fold_store(store)
+    if json:
+        typer.echo(json_text.dumps(folded, indent=2))
+        return
+    for place, commits in folded.items():
+        what = f"{commits} commit{'s' * (commits != 1)} folded" if commits else "up to date"
+        typer.echo(f"{place}: {what}")
+
+
+def copy(
+    source: Annotated[str, typer.Argument(help="The store to copy: sqlite:///FILE.")],
+    target: Annotated[str, typer.Argument(help="Where to: sqlite:///OTHER.")],
+    json: JsonOption = False,
+) -> None:
+    """Copy a store, and the files beside it, as of its last commit, and compare the two."""
+    from agents.store_care import copy_store
+
+    worlds = copy_store(source, target)
+    if json:
+        typer.echo(json_text.dumps(worlds, indent=2))
+        return
+    for line in worlds:
+        counts = ", ".join(f"{count:,} {table}" for table, count in line["counts"].items())
+        done = "copied" if line["now"] else "there already"
+        typer.echo(f"{line['store']} {line['world']}: {done}, commit {line['commit']}, {counts}")
+
+
+def repair(
+    store: StoreOption = DEFAULT_STORE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: give up what is damaged.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say what is damaged in a store and what a repair gives up; with --yes, do it. Status 1 if damaged."""
+    from agents.store_care import repair_store
+
+    found = repair_store(store, accept=yes)
+    if json:
+        typer.echo(json_text.dumps(found, indent=2))
+    elif not found:
+        typer.echo(f"{store}: nothing is damaged.")
+    else:
+        for line in found:
+            typer.echo(f"{line['store']}: {line['what']}\n  {line['cost']}")
+        typer.echo("Given up; the store can be written again." if yes else "To give this up, add --yes.")
+    if found and not yes:
+        raise typer.Exit(1)
+
+
+def torture(
+    kills: Annotated[int, typer.Option(min=0, help="Processes killed in the midst of commits.")] = 200,
+    cuts: Annotated[int, typer.Option(min=0, help="Simulated power cuts.")] = 200,
+    faults: Annotated[int, typer.Option(min=0, help="Writes that fail, at most.")] = 200,
+    races: Annotated[int, typer.Option(min=0, help="Races of two writers.")] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="A twentieth of all.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Kill, cut, starve and race stores made for it; status 1 if a promise was broken."""
+    from agents.torture import TortureOptions, run_torture
+
+    share = 20 if quick else 1
+    options = TortureOptions(
+        kills=-(-kills // share), cuts=-(-cuts // share), faults=-(-faults // share),
+        races=-(-races // share), seed=seed,
+    )  # fmt: skip
+    report = run_torture(options, lambda what: typer.echo(f"{what} …", err=True))
+    if json:
+        typer.echo(json_text.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        for part in report["parts"]:
+            for fault in part["faults"]:
+                typer.echo(fault)
+        typer.echo(report["summary"])
+    if not report["kept"]:
+        raise typer.Exit(1)

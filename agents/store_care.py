@@ -1,0 +1,81 @@
+"""What a store needs now and then: folding, copying, and giving up what is damaged."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from gaelp_env.world_public import public_of
+from storage import open_store
+from storage.base import BadStoreURL, WorldNotFound
+from storage.family import siblings_of
+from storage.sqlite_copy import copy_file
+from storage.sqlite_repair import examine, repair
+from storage.urls import read_url, sqlite_url
+
+
+def fold_store(url: str) -> dict[str, int]:
+    """Folds a store and the files beside it; returns URL -> commits that were folded.
+
+    Raises: StoreError; WorldBusy if somebody else writes one of them.
+    """
+    folded = {}
+    for place in _files(url):
+        store = open_store(sqlite_url(place), public=public_of)
+        try:
+            folded[sqlite_url(place)] = store.fold()
+        finally:
+            store.close()
+    return folded
+
+
+def repair_store(url: str, *, accept: bool) -> list[dict[str, str]]:
+    """What is damaged in a store and the files beside it: "store", "what" and "cost" in words.
+
+    Args:
+      accept: give it up, so that the store can be written again.
+    Raises: StoreError; NotAStore if SQLite itself cannot read a file.
+    """
+    return [
+        {"store": sqlite_url(place), "what": damage.what, "cost": damage.cost}
+        for place in _files(url)
+        for damage in (repair(place) if accept else examine(place))
+    ]
+
+
+def copy_store(source: str, target: str) -> list[dict[str, Any]]:
+    """Copies a store, and the files beside it, as of their last commits; each is compared with what was read.
+
+    Run again after it was stopped, it goes on with the first file that is not whole.
+
+    Args:
+      source, target: URLs of files.
+    Returns: for each world its "store" (of the copy), "world", "commit", "checksum", "counts", and whether it
+      was copied "now".
+    Raises: StoreError; WorldExists if a target is there and holds something else.
+    """
+    to = read_url(target)
+    if to.scheme != "sqlite":
+        raise BadStoreURL(f"The store {target!r} is no file; name one, such as sqlite:///copy.db.")
+    stem, suffix = os.path.splitext(to.name)
+    main, *beside = _files(source)
+    if to.name == main:
+        raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
+    old_stem, old_suffix = os.path.splitext(main)
+    places = {main: to.name}
+    places |= {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in beside}
+    lines = []
+    for path, place in places.items():
+        found, now = copy_file(path, place)
+        lines += [{"store": sqlite_url(place), "now": now} | asdict(world) for world in found]
+    return lines
+
+
+def _files(url: str) -> list[str]:
+    address = read_url(url)
+    if address.scheme != "sqlite":
+        raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
+    if not os.path.exists(address.name):
+        raise WorldNotFound(f"There is no file for the store {url}; check the path.")
+    return [address.name, *siblings_of(address.name)]

@@ -1,0 +1,91 @@
+"""The base of a SQLite store: the people of a shard as of the last fold, in blocks of records by number.
+
+A block holds the living users of `BLOCK_USERS` numbers in a row, so a fold rewrites only those blocks in
+which somebody changed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage import refusals
+from storage.sqlite_merge import Changes, Numbers, merged
+
+BLOCK_USERS = 4096
+_WHERE = "FROM base WHERE world = ? AND shard = ?"
+
+
+def read_base(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """All users of a shard as of the last fold, by number, the caller's own.
+
+    Raises NotAStore if a block was damaged.
+    """
+    key = (world, shard)
+    size = connection.execute(f"SELECT coalesce(sum(length(users)), 0) {_WHERE}", key).fetchone()[0]
+    octets = np.empty(size, np.uint8)
+    at = 0
+    for block, crc, users in connection.execute(f"SELECT block, crc, users {_WHERE} ORDER BY block", key):
+        _check(path, world, shard, block, crc, users, dtype)
+        octets[at : at + len(users)] = np.frombuffer(users, np.uint8)
+        at += len(users)
+    return octets.view(dtype)
+
+
+def write_base(connection: sqlite3.Connection, path: str, world: str, shard: int, changes: Changes) -> None:
+    """Puts changes into the base: every block in which somebody changed is written once."""
+    dtype = changes.users.dtype
+    touched = np.unique(np.concatenate([changes.numbers, changes.archived]) // BLOCK_USERS)
+    starts = np.searchsorted(changes.numbers, touched * BLOCK_USERS)
+    ends = np.searchsorted(changes.numbers, (touched + 1) * BLOCK_USERS)
+    for block, start, end in zip(touched.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        found = connection.execute(
+            f"SELECT crc, users {_WHERE} AND block = ?", (world, shard, block)
+        ).fetchone()
+        octets = bytearray()
+        if found is not None:
+            crc, old = found
+            _check(path, world, shard, block, crc, old, dtype)
+            octets = bytearray(old)
+        users = np.frombuffer(octets, dtype)
+        numbers: Numbers = users["number"].astype(np.int64)
+        new_numbers, new = changes.numbers[start:end], changes.users[start:end]
+        numbers, users = merged(numbers, users, new_numbers, new, changes.archived)
+        if len(users):
+            whole: Any = users.view(np.uint8)
+            connection.execute(
+                "INSERT INTO base VALUES (?, ?, ?, ?, ?) ON CONFLICT (world, shard, block) DO UPDATE SET"
+                " crc = excluded.crc, users = excluded.users",
+                (world, shard, block, zlib.crc32(whole), whole),
+            )
+        else:
+            connection.execute(
+                "DELETE FROM base WHERE world = ? AND shard = ? AND block = ?", (world, shard, block)
+            )
+
+
+def base_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of all records in the base of a file."""
+    size: int = connection.execute("SELECT coalesce(sum(length(users)), 0) FROM base").fetchone()[0]
+    return size
+
+
+def damaged_blocks(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """World, shard and block of every block that does not match its checksum."""
+    rows = connection.execute("SELECT world, shard, block, crc, users FROM base")
+    return [(w, s, b) for w, s, b, crc, users in rows if not _is_whole(crc, users)]
+
+
+def _is_whole(crc: Any, users: Any) -> bool:
+    return isinstance(users, bytes) and zlib.crc32(users) == crc
+
+
+def _check(path: str, world: str, shard: int, block: int, crc: Any, users: Any, dtype: np.dtype[Any]) -> None:
+    if not _is_whole(crc, users) or len(users) % dtype.itemsize:
+        raise refusals.damaged_block(path, world, shard, block * BLOCK_USERS, (block + 1) * BLOCK_USERS - 1)

@@ -1,0 +1,205 @@
+"""The journal of a SQLite store: one checksummed row for each commit of a shard, not yet folded.
+
+A row holds absolute values of what changed. Its checksum covers all of it. If the last commit of a file
+does not match its own, it is unfinished (a disk that lost what it had said was safe) and counts as never
+made; a row before it that does not match is damage, and nothing is written before it is repaired.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage import refusals
+from storage.checks import Events, Parcel
+from storage.clock import time_text
+from storage.columns import event_kinds
+from storage.names import EVENT_TABLES
+from storage.records import dtype_from, dtype_text
+
+_HEAD = "world, shard, sequence, stamp_us, fresh, layout, names, summary"
+_PARTS = ("market", "archived", *EVENT_TABLES, "users")
+_ALL = f"{_HEAD}, {', '.join(_PARTS)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One commit of one shard, as read back. Arrays share memory with nobody.
+
+    Attributes:
+      stamp_us: the commit's `updated_at`; deltas of one commit share it.
+      fresh: how many of its users were new.
+      names: of its users whom somebody named.
+      numbers: of `users`, ascending, int64.
+    """
+
+    world: str
+    shard: int
+    sequence: int
+    stamp_us: int
+    fresh: int
+    names: Mapping[int, str]
+    summary: str
+    market: bytes
+    numbers: NDArray[np.int64]
+    users: NDArray[Any]
+    archived: NDArray[np.int64]
+    events: Mapping[str, Events]
+
+
+def append(connection: sqlite3.Connection, parcel: Parcel, stamp_us: int, fresh: int) -> int:
+    """Writes a commit; returns its bytes. A commit that is there already is refused by the primary key."""
+    tables = {table: dtype_text(events.rows.dtype) for table, events in parcel.events.items()}
+    layout = json.dumps(tables | {"users": parcel.dtype})
+    names = json.dumps({str(number): name for number, name in parcel.names.items()})
+    head = (
+        parcel.world, parcel.shard, parcel.sequence, stamp_us, fresh, layout, names, parcel.summary,
+    )  # fmt: skip
+    none = np.zeros(0, np.uint8)
+    parts: list[Any] = [parcel.market, _octets(parcel.archived.astype("<i8"))]
+    parts += [_octets(parcel.events[t].rows) if t in parcel.events else none for t in EVENT_TABLES]
+    parts.append(_octets(parcel.users))
+    size = sum(len(part) for part in parts)
+    marks = ", ".join("?" * (len(head) + len(parts)))
+    connection.execute(
+        f"INSERT INTO journal ({_HEAD}, {', '.join(_PARTS)}, bytes, crc) VALUES ({marks}, ?, ?)",
+        (*head, *parts, size, _sum(head, parts)),
+    )
+    return size
+
+
+def watch(connection: sqlite3.Connection) -> None:
+    """Makes `sound` for this connection: the journal without what is folded already, and without a last
+    commit that is unfinished."""
+    unfinished = _unfinished(connection)
+    test = "" if unfinished is None else f"stamp_us < {unfinished} AND "
+    connection.execute(
+        f"CREATE TEMP VIEW sound AS SELECT * FROM main.journal WHERE {test}sequence > coalesce((SELECT"
+        " w.sequence FROM main.worlds AS w WHERE w.world = journal.world AND w.shard = journal.shard), -1)"
+    )
+    if unfinished is not None:
+        _tell(connection, unfinished)
+
+
+def drop_unfinished(connection: sqlite3.Connection) -> None:
+    """Deletes a last commit that is unfinished, in the caller's transaction."""
+    unfinished = _unfinished(connection)
+    if unfinished is None:
+        return
+    _tell(connection, unfinished)
+    connection.execute("DELETE FROM journal WHERE stamp_us = ?", (unfinished,))
+    forget_unborn(connection)
+
+
+def forget_unborn(connection: sqlite3.Connection) -> None:
+    """Worlds whose birth is no longer in the journal, and was never folded, were never born."""
+    unborn = (
+        "sequence IS NULL AND born IS NOT NULL AND NOT EXISTS (SELECT 1 FROM journal WHERE"
+        " journal.world = worlds.world AND journal.shard = worlds.shard)"
+    )
+    tables = connection.execute(f"SELECT DISTINCT users_table FROM worlds WHERE {unborn}").fetchall()
+    connection.execute(f"UPDATE worlds SET born = NULL, users_table = NULL, user_dtype = NULL WHERE {unborn}")
+    for (table,) in tables:
+        if not connection.execute("SELECT 1 FROM worlds WHERE users_table = ?", (table,)).fetchone():
+            connection.execute(f'DROP TABLE main."{table}"')
+
+
+def _tell(connection: sqlite3.Connection, stamp_us: int) -> None:
+    lost = connection.execute("SELECT world, sequence FROM main.journal WHERE stamp_us = ?", (stamp_us,))
+    named = ", ".join(f"{sequence} of world {world!r}" for world, sequence in lost)
+    warnings.warn(
+        f"The last commit of the store ({named}, {time_text(stamp_us)} UTC) was never finished on disk and "
+        "is left out; the world goes on from the commit before it.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _unfinished(connection: sqlite3.Connection) -> int | None:
+    last: int | None = connection.execute("SELECT max(stamp_us) FROM main.journal").fetchone()[0]
+    if last is None:
+        return None
+    rows = connection.execute(f"SELECT {_ALL}, crc FROM main.journal WHERE stamp_us = ?", (last,))
+    return last if not all(_matches(row) for row in rows) else None
+
+
+def damaged(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """World, shard and sequence of every row of `sound` that does not match its checksum."""
+    rows = connection.execute(f"SELECT {_ALL}, crc FROM sound ORDER BY position")
+    return [(row[0], row[1], row[2]) for row in rows if not _matches(row)]
+
+
+def deltas(
+    connection: sqlite3.Connection, path: str, world: str, shard: int | None = None, table: str | None = None
+) -> Iterator[Delta]:
+    """The commits of a world that are not folded, in order.
+
+    Args:
+      shard: of one shard only.
+      table: only those that bring events of that table, or users for "persistent_users".
+    Raises: NotAStore for one that was damaged.
+    """
+    tests, values = ["world = ?"], [world]
+    if shard is not None:
+        tests, values = [*tests, "shard = ?"], [*values, shard]  # type: ignore[list-item]
+    if table is not None:
+        tests.append(
+            f"length({table}) > 0" if table in EVENT_TABLES else "length(users) + length(archived) > 0"
+        )
+    query = f"SELECT {_ALL}, crc FROM sound WHERE {' AND '.join(tests)} ORDER BY position"
+    for row in connection.execute(query, values):
+        if not _matches(row):
+            raise refusals.damaged_delta(path, row[0], row[1], row[2])
+        yield _read(row)
+
+
+def _read(row: Sequence[Any]) -> Delta:
+    world, shard, sequence, stamp_us, fresh, layout, names, summary, market, archived, *rest = row
+    layouts = json.loads(layout)
+    records = np.frombuffer(bytearray(rest[len(EVENT_TABLES)]), dtype_from(layouts["users"]))
+    events = {}
+    for table, part in zip(EVENT_TABLES, rest, strict=False):
+        if table in layouts:
+            rows = np.frombuffer(part, dtype_from(layouts[table]))
+            events[table] = Events(event_kinds(rows.dtype), rows)
+    return Delta(
+        world=world,
+        shard=shard,
+        sequence=sequence,
+        stamp_us=stamp_us,
+        fresh=fresh,
+        names={int(number): name for number, name in json.loads(names).items()},
+        summary=summary,
+        market=market,
+        numbers=records["number"].astype(np.int64),
+        users=records,
+        archived=np.frombuffer(archived, "<i8").astype(np.int64),
+        events=events,
+    )
+
+
+def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Records as bytes that SQLite and the checksum read without a copy, if the rows lie together."""
+    return np.ascontiguousarray(rows).view(np.uint8)
+
+
+def _sum(head: Sequence[Any], parts: Sequence[Any]) -> int:
+    crc = zlib.crc32(json.dumps([*head, *(len(part) for part in parts)]).encode())
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc
+
+
+def _matches(row: Sequence[Any]) -> bool:
+    *parts, crc = row
+    count = len(parts) - len(_PARTS)
+    whole = all(isinstance(part, bytes) for part in parts[count:])
+    return whole and _sum(parts[:count], parts[count:]) == crc
