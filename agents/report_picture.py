@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.manifest import part_of
 from agents.report import Json, article, title_of, whole
+from agents.train_settings import CURVE_EPISODES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _behind(difference: Json | None) -> str:
 def _curve(axes: Axes, curve: list[list[float]]) -> None:
     axes.set_title("Learning: accrued profit of an episode", loc="left", color=INK)
     axes.set_xlabel("env steps")
-    axes.set_ylabel("currency, mean of each world's last 14 episodes")
+    axes.set_ylabel(f"currency, mean of each world's last {CURVE_EPISODES} episodes")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000.0:,.4g}k" if x else "0")
     if curve:
         axes.plot(

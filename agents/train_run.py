@@ -12,7 +12,7 @@ from agents.evaluate_policies import seeds_for
 from agents.evaluate_worlds import config_of_worlds, read_commits, standing, write_commits
 from agents.manifest import Manifest
 from agents.report import Speaker
-from agents.train_settings import Settings
+from agents.train_settings import CURVE_EPISODES, Settings
 from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agents.train import TrainOptions
 
 BEFORE_FILE = "before.npz"
-CURVE_EPISODES = 7
-"""Episodes of each world in a point of the learning curve: a week by default, so that no weekday shows."""
 
 
 @dataclass(slots=True)

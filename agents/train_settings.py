@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+CURVE_EPISODES = 7
+"""Episodes of each world in a point of the learning curve: a week by default, so that no weekday shows."""
 SHORTEST = 16
 """Env steps of each world between updates, at least: advantages look about ten steps ahead."""
 
