@@ -12,7 +12,6 @@ from gaelp_env.arrivals import list_comers
 from gaelp_env.births import births_by, take_in
 from gaelp_env.chance import CANDIDATE as CANDIDATE_DRAWS
 from gaelp_env.chance import uniforms
-from gaelp_env.closing import close_budgets, close_tick
 from gaelp_env.encounters import settle
 from gaelp_env.impression_desk import (
     ATTRIBUTED,
@@ -27,11 +26,11 @@ from gaelp_env.impression_desk import (
 )
 from gaelp_env.impression_view import write_head
 from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, A, K
-from gaelp_env.opening import FEW, moved, open_moment, rank_floors
+from gaelp_env.opening import FEW, open_moment, rank_floors
 from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT
 from gaelp_env.prices import KNOTS
-from gaelp_env.rivalry import let_adapt, make_tables
+from gaelp_env.turn import end_tick, tightest
 
 
 @njit(inline="always")
@@ -73,15 +72,6 @@ def _list_candidates(c, m, desk, index, counts, met, total, raw, starts):  # typ
     desk.count, desk.cursor = total, 0
 
 
-@njit(inline="always")
-def _budget(p, r, desk):  # type: ignore[no-untyped-def]
-    """The tightest budget; on a tie the longest one."""
-    desk.left_micro, desk.mark = p.per_episode_micro - r.spent_micro, 0
-    for mark, left in ((1, p.per_day_micro - r.day_spent_micro), (2, p.lifetime_micro - r.spend_micro)):
-        if left <= desk.left_micro:
-            desk.left_micro, desk.mark = left, mark
-
-
 @njit(cache=True, nogil=True)
 def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-def]
     """Opens the next tick: season, newcomers, and who may be met when.
@@ -108,7 +98,7 @@ def open_turn(constants, plan, desk, work, blank):  # type: ignore[no-untyped-de
         desk.weight = open_moment(p, r, m)
         m.ranked = 0
         desk.over = (r.exhausted or r.day_over or r.all_over) != 0
-        _budget(p, r, desk)
+        desk.left_micro, desk.mark = tightest(p, r)
         desk.spent_micro = 0
         for k in range(K):
             desk.given_cpm[k] = desk.stood_cpm[k] = 0.0
@@ -164,14 +154,6 @@ def close_turn(constants, plan, desk):  # type: ignore[no-untyped-def]
     for k in range(K):
         r.bid_cpm[k] = desk.given_cpm[k]
         desk.wins += t.wins[k]
-    if p.bidders:
-        let_adapt(constants, plan, records, ledgers, desk.stood_cpm)
-    close_tick(records, ledgers, 2.0 ** (-p.tick_h / 24.0))
-    close_budgets(plan, records, ledgers)
-    pressure = moved(r.key, r.tick, r.pressure, p.pressure_log_sd, p.tick_h, p.pressure_half_life_h)
-    for k in range(K):
-        r.pressure[k] = pressure[k]
-    r.last = ledgers[0]
-    if p.bidders:
-        make_tables(plan, records, carray(pointer(desk.tables), (K, KNOTS), np.float64))
+    tables = carray(pointer(desk.tables), (K, KNOTS), np.float64)
+    end_tick(constants, plan, records, ledgers, desk.stood_cpm, tables)
     desk.phase = CLOSED

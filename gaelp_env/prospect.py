@@ -34,6 +34,18 @@ Floats = NDArray[np.float64]
 
 
 @njit(inline="always")
+def cell_of(awareness, intent):  # type: ignore[no-untyped-def]
+    """The knots below a point of the grid, and how far beyond them it lies: (a0, i0, a, i in [0, 1])."""
+    a = awareness * (AWARENESS_KNOTS - 1)
+    i = intent * (INTENT_KNOTS - 1)
+    a0 = min(int(a), AWARENESS_KNOTS - 2)
+    i0 = min(int(i), INTENT_KNOTS - 2)
+    a -= a0
+    i -= i0
+    return a0, i0, a, i
+
+
+@njit(inline="always")
 def prospect(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
     """Looks the prospect up, linear between the knots.
 
@@ -42,12 +54,7 @@ def prospect(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
       stage: 0 … 4.
       awareness, intent: in [0, 1].
     """
-    a = awareness * (AWARENESS_KNOTS - 1)
-    i = intent * (INTENT_KNOTS - 1)
-    a0 = min(int(a), AWARENESS_KNOTS - 2)
-    i0 = min(int(i), INTENT_KNOTS - 2)
-    a -= a0
-    i -= i0
+    a0, i0, a, i = cell_of(awareness, intent)
     low = table[stage, a0, i0] * (1.0 - i) + table[stage, a0, i0 + 1] * i
     high = table[stage, a0 + 1, i0] * (1.0 - i) + table[stage, a0 + 1, i0 + 1] * i
     return low * (1.0 - a) + high * a

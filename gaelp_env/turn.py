@@ -82,7 +82,7 @@ def _dearest(c, m):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _tightest(p, r):  # type: ignore[no-untyped-def]
+def tightest(p, r):  # type: ignore[no-untyped-def]
     """(Micro-units left, which budget): 0 episode, 1 day, 2 life of the world; on a tie the longest."""
     left, mark = p.per_episode_micro - r.spent_micro, 0
     if p.per_day_micro - r.day_spent_micro <= left:
@@ -163,7 +163,7 @@ def _play(constants, plan, desk, listed, total, blank):  # type: ignore[no-untyp
     """Meets everybody; if a budget would be crossed, puts the tick back and stops in time."""
     r, m = carray(pointer(desk.record), 1, RECORD), carray(pointer(desk.moment), 1, MOMENT)[0]
     ledgers = carray(pointer(desk.ledger), 1, LEDGER)
-    left, mark = _tightest(plan[0], r[0])
+    left, mark = tightest(plan[0], r[0])
     dearest = _dearest(constants[0], m)
     tight = dearest > 0.0 and total * dearest > left
     index = carray(pointer(desk.index), desk.capacity + 1, np.int64)
@@ -190,6 +190,27 @@ def _play(constants, plan, desk, listed, total, blank):  # type: ignore[no-untyp
     return came
 
 
+@njit(inline="always")
+def end_tick(constants, plan, records, ledgers, stood, tables):  # type: ignore[no-untyped-def]
+    """The clock goes on by a tick whose orders have fallen due: rivals adapt, counters and budgets move.
+
+    Args:
+      stood: `[K]` CPM, the highest bids that stood on a channel.
+      tables: `[K, KNOTS]` of rivals' prices, written where rivals bid.
+    """
+    p, r = plan[0], records[0]
+    if p.bidders:
+        let_adapt(constants, plan, records, ledgers, stood)
+    close_tick(records, ledgers, 2.0 ** (-p.tick_h / 24.0))
+    close_budgets(plan, records, ledgers)
+    pressure = moved(r.key, r.tick, r.pressure, p.pressure_log_sd, p.tick_h, p.pressure_half_life_h)
+    for k in range(K):
+        r.pressure[k] = pressure[k]
+    r.last = ledgers[0]
+    if p.bidders:
+        make_tables(plan, records, tables)
+
+
 @njit(cache=True, nogil=True)
 def _close(constants, plan, desk, given):  # type: ignore[no-untyped-def]
     """Orders fall due, rivals adapt, counters and budgets move, the clock goes on. Returns: orders due."""
@@ -211,16 +232,7 @@ def _close(constants, plan, desk, given):  # type: ignore[no-untyped-def]
         r.bid_cpm[k], stood[k] = given[k], 0.0
         for a in range(A):
             stood[k] = max(stood[k], m.bid_cpm[k, a])
-    if p.bidders:
-        let_adapt(constants, plan, records, ledgers, stood)
-    close_tick(records, ledgers, 2.0 ** (-p.tick_h / 24.0))
-    close_budgets(plan, records, ledgers)
-    pressure = moved(r.key, r.tick, r.pressure, p.pressure_log_sd, p.tick_h, p.pressure_half_life_h)
-    for k in range(K):
-        r.pressure[k] = pressure[k]
-    r.last = ledgers[0]
-    if p.bidders:
-        make_tables(plan, records, carray(pointer(desk.tables), (K, KNOTS), np.float64))
+    end_tick(constants, plan, records, ledgers, stood, carray(pointer(desk.tables), (K, KNOTS), np.float64))
     return due
 
 

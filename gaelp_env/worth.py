@@ -24,7 +24,7 @@ from gaelp_env.conversion import buy_probability
 from gaelp_env.journey import CONVERTED
 from gaelp_env.ledger import AWARENESS_KNOTS, INTENT_KNOTS, WORTH, K
 from gaelp_env.logarithms import logarithm
-from gaelp_env.prospect import Floats, advance_probability, mean_return, prospect, prospect_table
+from gaelp_env.prospect import Floats, advance_probability, cell_of, mean_return, prospect, prospect_table
 from gaelp_env.response import lift, revert
 from gaelp_env.voice import share_of_voice
 
@@ -42,12 +42,7 @@ def parts_at(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
       awareness, intent: in [0, 1].
     Returns: (prospect, T1, T2, T3, T4), for a propensity of one.
     """
-    a = awareness * (AWARENESS_KNOTS - 1)
-    i = intent * (INTENT_KNOTS - 1)
-    a0 = min(int(a), AWARENESS_KNOTS - 2)
-    i0 = min(int(i), INTENT_KNOTS - 2)
-    a -= a0
-    i -= i0
+    a0, i0, a, i = cell_of(awareness, intent)
     w00, w01, w10, w11 = (1.0 - a) * (1.0 - i), (1.0 - a) * i, a * (1.0 - i), a * i
     p = w00 * table[stage, a0, i0, 0] + w01 * table[stage, a0, i0 + 1, 0]
     p += w10 * table[stage, a0 + 1, i0, 0] + w11 * table[stage, a0 + 1, i0 + 1, 0]
@@ -65,12 +60,7 @@ def parts_at(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def prospect_at(table, stage, awareness, intent):  # type: ignore[no-untyped-def]
     """The first part alone: the prospect of a person of propensity one, currency units."""
-    a = awareness * (AWARENESS_KNOTS - 1)
-    i = intent * (INTENT_KNOTS - 1)
-    a0 = min(int(a), AWARENESS_KNOTS - 2)
-    i0 = min(int(i), INTENT_KNOTS - 2)
-    a -= a0
-    i -= i0
+    a0, i0, a, i = cell_of(awareness, intent)
     low = table[stage, a0, i0, 0] * (1.0 - i) + table[stage, a0, i0 + 1, 0] * i
     high = table[stage, a0 + 1, i0, 0] * (1.0 - i) + table[stage, a0 + 1, i0 + 1, 0] * i
     return low * (1.0 - a) + high * a
@@ -138,12 +128,7 @@ def area_gained(stock, half, slope, most):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _brought_at(table, stage, awareness, intent, channel):  # type: ignore[no-untyped-def]
     """The two parts of what a visit is worth that adstock of a channel brings, linear between the knots."""
-    a = awareness * (AWARENESS_KNOTS - 1)
-    i = intent * (INTENT_KNOTS - 1)
-    a0 = min(int(a), AWARENESS_KNOTS - 2)
-    i0 = min(int(i), INTENT_KNOTS - 2)
-    a -= a0
-    i -= i0
+    a0, i0, a, i = cell_of(awareness, intent)
     w00, w01, w10, w11 = (1.0 - a) * (1.0 - i), (1.0 - a) * i, a * (1.0 - i), a * i
     one = BROUGHT + 2 * channel
     b1 = w00 * table[stage, a0, i0, one] + w01 * table[stage, a0, i0 + 1, one]

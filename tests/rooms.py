@@ -71,7 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "wrappers": ("config", "actions"),
     "impression_desk": ("ledger", "pointers"),
     "impression_view": (*PERSON, "opening"),
-    "impression_turn": (*PERSON, *TICK, "births", "encounters", "closing", *DESK),
+    "impression_turn": (*PERSON, *TICK, "births", "encounters", "turn", *DESK),
     "impression_kernel": (
         *PERSON,
         *TICK,

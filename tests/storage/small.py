@@ -197,3 +197,10 @@ def seen(store: Store, world: str = "demo") -> dict[str, Any]:
         **{table: list(store.rows(world, table)) for table in tables},
         "counts": [store.count(world, table) for table in tables],
     }
+
+
+def writer(store: Store) -> sqlite3.Connection:
+    """The connection that a SQLite store writes with."""
+    assert isinstance(store, SharedStore)
+    connection: sqlite3.Connection = store._place._writer  # type: ignore[attr-defined]
+    return connection

@@ -12,9 +12,8 @@ import pytest
 
 from storage import sqlite
 from storage.base import NotAStore, Store, StoreError
-from storage.shared import SharedStore
 from storage.sqlite_repair import examine, repair
-from tests.storage.small import batch, birth, born, open_store, query, run, seen
+from tests.storage.small import batch, birth, born, open_store, query, run, seen, writer
 
 
 @pytest.fixture
@@ -27,12 +26,6 @@ def store(path: Path) -> Iterator[Store]:
     opened = open_store(f"sqlite:///{path}")
     yield opened
     opened.close()
-
-
-def writer(store: Store) -> sqlite3.Connection:
-    assert isinstance(store, SharedStore)
-    connection: sqlite3.Connection = store._place._writer  # type: ignore[attr-defined]
-    return connection
 
 
 def left_behind(path: Path) -> Path:

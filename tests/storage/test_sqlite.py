@@ -22,8 +22,7 @@ from storage.base import (
     WorldNotFound,
 )
 from storage.clock import now_us
-from storage.shared import SharedStore
-from tests.storage.small import batch, birth, open_store, query, run
+from tests.storage.small import batch, birth, open_store, query, run, writer
 
 
 @pytest.fixture
@@ -36,12 +35,6 @@ def store(path: Path) -> Iterator[Store]:
     opened = open_store(f"sqlite:///{path}")
     yield opened
     opened.close()
-
-
-def writer(store: Store) -> sqlite3.Connection:
-    assert isinstance(store, SharedStore)
-    connection: sqlite3.Connection = store._place._writer  # type: ignore[attr-defined]
-    return connection
 
 
 def beside(path: Path) -> list[str]:
