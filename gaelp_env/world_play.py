@@ -11,7 +11,7 @@ import numpy as np
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import A, K
-from gaelp_env.market import Checkpoint, Market, Tick
+from gaelp_env.market import Market, Tick
 from gaelp_env.population import moments
 from gaelp_env.world_log import EpisodeLog, Happened
 from gaelp_env.world_outbox import Outbox
@@ -49,7 +49,6 @@ class Play:
         self.market: Market | None = None
         self.names = Names({})
         self._outbox = Outbox(self.terms.touch_log)
-        self._mark: Checkpoint | None = None
         self._ticks = 0
         self._half = self._stirred = self._lent = False
 
@@ -149,7 +148,10 @@ class Play:
         with self.whole():
             tick = market.advance(bids)
             if self.mode == "write":
-                self.log.note_tick(*tick.raw(), tick.conversions, int(tick.ledger["wins"].sum()), tick.epoch)
+                touches, at_h = tick.raw()
+                count = len(touches) if self._touches_wanted else 0
+                wins = int(tick.ledger["wins"].sum())
+                self.log.note_tick(touches[:count], at_h[:count], tick.conversions, wins, tick.epoch)
             self._ticks += 1
         return tick
 
@@ -168,11 +170,15 @@ class Play:
           came: of turns.play_together.
         """
         if self.mode == "write":
-            # What a world that nobody else can read has logged would only be thrown away.
-            wanted = self.terms.touch_log != "none" and not self._place.private
-            self.log.note_tick(*self.playing().kept_behind(came, wanted))
+            self.log.note_tick(*self.playing().kept_behind(came, self._touches_wanted))
         self._ticks += 1
         self._half = False
+
+    @property
+    def _touches_wanted(self) -> bool:
+        """Whether the log asks for ads: what a world that nobody else can read has logged would only be
+        thrown away."""
+        return self.terms.touch_log != "none" and not self._place.private
 
     def ready(self) -> Market:
         """The market, to be moved: no tick broke, and the lease is held. Raises as `step` does."""
@@ -197,6 +203,7 @@ class Play:
         """The market, to be moved from outside by opportunities; until `take_back` the open episode can only
         be rolled back. Whoever borrows calls `hold` before anything is to count."""
         market = self.playing()
+        market.copy_mark()
         self._half = self._stirred = self._lent = True
         return market
 
@@ -258,7 +265,7 @@ class Play:
         due = self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
         if due and self._place.private:  # nothing is ever packed, so one copy for going back is enough
             self.sequence += self._outbox.discard(market)
-        self._mark = market.checkpoint()
+        market.mark()
         self._begin("")
         return due and not self._place.private
 
@@ -281,10 +288,7 @@ class Play:
 
     def rollback(self) -> None:
         """Drops the open episode: back to the end of the last finished one, committed or not."""
-        if self._mark is None:
-            self.playing()
-            return
-        self.playing().rollback(self._mark)
+        self.playing().back()
         self.names.drop()
         self._begin("")
 
@@ -340,14 +344,14 @@ class Play:
     def _pack(self) -> None:
         """Packs the world as of the end of the last finished episode; an open one is put back on top."""
         market = self.playing()
-        opened = market.checkpoint() if self._stirred and self._mark is not None else None
-        if opened is not None and self._mark is not None:
-            market.rollback(self._mark)
+        opened = market.checkpoint() if self._stirred else None
+        if opened is not None:
+            market.back()
         if self._place.private:
             self.sequence += self._outbox.discard(market)
         else:
             self._outbox.pack(self.name, self.sequence, market, self.names)
-        self._mark = _as_packed(self._mark, market)
+        market.mark_taken()
         if opened is not None:
             market.rollback(opened)
             _drop_archived(market)
@@ -383,17 +387,8 @@ class Play:
             self.end_episode()
 
 
-def _as_packed(mark: Checkpoint | None, market: Market) -> Checkpoint:
-    """The checkpoint of a market whose changes were just taken; `mark`, of before that, becomes it if it can:
-    a copy of everybody would cost more than the commit."""
-    if mark is None or len(mark.columns[0]) != market.population.size:
-        return market.checkpoint()
-    mark.columns[-1][:] = 0
-    return mark
-
-
 def _drop_archived(market: Market) -> None:
     """Drops the people who are archived by now from memory; the marks of change of the others stay."""
     changed = market.take_changes()[0]["number"]
     people = market.population
-    people.changed[: people.size] = np.isin(people.number[: people.size], changed)
+    people.note_changed(np.isin(people.number[: people.size], changed))
