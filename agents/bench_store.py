@@ -16,7 +16,7 @@ from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.config_load import load_config
 from gaelp_env.constants import epoch_of
 from gaelp_env.market import Market
-from gaelp_env.population import COLD, HOT, Population, public_columns
+from gaelp_env.population import COLD, HOT, USER, Population, public_columns
 from gaelp_env.world import World
 from storage.base import PUBLIC_COLUMNS, STORE_STAMPED
 
@@ -48,7 +48,7 @@ def _one_size(folder: Path, users: int, repetitions: int) -> Iterator[Figure]:
         for _ in range(config.clock.episode_ticks):
             world.step(bids)
         people = world.playing().population
-        people.changed[: people.size] = 1
+        people.note_changed()
         world.end_episode()
 
     def folded_day() -> None:
@@ -170,7 +170,7 @@ def _rows_of(market: Market, config: MarketConfig) -> list[tuple[Any, ...]]:
 def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
     """Yields the bytes of a user in memory."""
     say("bytes in memory")
-    people = Population(np.zeros(1, HOT.descr + COLD.descr))
+    people = Population(np.zeros(1, USER))
     yield Figure("hot_bytes", "bytes a user, hot half", "B", (float(HOT.itemsize),))
     yield Figure("cold_bytes", "bytes a user, cold half", "B", (float(COLD.itemsize),))
     yield Figure(

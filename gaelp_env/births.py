@@ -17,7 +17,7 @@ from gaelp_env.journey import NEVER_H
 from gaelp_env.ledger import SCORE_UNIT
 from gaelp_env.plan import plan_of
 from gaelp_env.pointers import pointer
-from gaelp_env.population import COLD, EMPTY_MINUTE, HOT, NEVER_S, RING, USER, WORDS_COLD, WORDS_HOT
+from gaelp_env.population import CHANGED, COLD, EMPTY_MINUTE, HOT, NEVER_S, RING, USER, WORDS_COLD, WORDS_HOT
 from gaelp_env.sessions import NO_SOURCE
 
 
@@ -74,7 +74,6 @@ def take_in(constants, plan, desk, r, count):  # type: ignore[no-untyped-def]
     hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
     number = carray(pointer(desk.number), desk.capacity, np.uint32)
     rate = carray(pointer(desk.rate), desk.capacity, np.float32)
-    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
     words_hot = carray(pointer(desk.hot), (desk.capacity, WORDS_HOT), np.uint64)
     words_cold = carray(pointer(desk.cold), (desk.capacity, WORDS_COLD), np.uint64)
     for k in range(count):
@@ -84,7 +83,7 @@ def take_in(constants, plan, desk, r, count):  # type: ignore[no-untyped-def]
         be_born(
             constants[0], plan[0], r.key, r.tick, r.next_number + k, plan[0].tick_h * r.tick, hot[i], cold[i]
         )
-        number[i], rate[i], changed[i] = hot[i].number, hot[i].rate, 1
+        number[i], rate[i], hot[i].marks = hot[i].number, hot[i].rate, CHANGED
     desk.size += count
     r.next_number += count
     r.active += count

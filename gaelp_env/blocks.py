@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from gaelp_env.arrivals import list_comers
 from gaelp_env.encounters import meet
 from gaelp_env.ledger import LEDGER, MOMENT, RECORD, TOUCH, VISIT
+from gaelp_env.pages import paged
 from gaelp_env.population import Population
 from gaelp_env.threads import for_all
+from gaelp_env.undo import BLOCK_USERS, Kept
 
-BLOCK_USERS = 32_768
-"""Users of a block: enough for a thread to be worth waking, few enough to share evenly."""
 _SUMMED = (
     "met", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached", "clicked", "bought",
 )  # fmt: skip
@@ -49,15 +49,15 @@ class Blocks:
         return sum(array.nbytes for array in vars(self).values() if isinstance(array, np.ndarray))
 
     def _for_users(self, capacity: int) -> None:
-        self._index, self._candidates = np.empty(capacity + 1, np.int64), np.empty(capacity + 1, np.int64)
+        self._index, self._candidates = paged(capacity + 1, np.int64), paged(capacity + 1, np.int64)
 
     def _for_candidates(self, total: int) -> None:
         """Makes room for `total` candidates, each of which may decide two orders at most."""
         size = max(256, total + total // 4)
-        self._touches, self._touch_h = np.zeros(size, TOUCH), np.zeros(size)
-        self._touch_click, self._visits = np.zeros(size), np.zeros(size, VISIT)
-        self._won_h, self._won_number = np.zeros(size), np.zeros(size, np.uint32)
-        self._won_cost, self._decided = np.zeros(size, np.int64), np.zeros(2 * size, np.int64)
+        self._touches, self._touch_h = paged(size, TOUCH), paged(size, np.float64)
+        self._touch_click, self._visits = paged(size, np.float64), paged(size, VISIT)
+        self._won_h, self._won_number = paged(size, np.float64), paged(size, np.uint32)
+        self._won_cost, self._decided = paged(size, np.int64), paged(2 * size, np.int64)
 
     def list_people(self, people: Population, key: Any, tick: int, weight: float) -> None:
         """First pass: lists who has candidates in the tick.
@@ -89,11 +89,17 @@ class Blocks:
         return self._pieces(self._index, [first for first, _ in self._bounds], self._listed[:, 0])
 
     def meet(
-        self, constants: NDArray[Any], people: Population, records: NDArray[Any], charges: bool = True
+        self,
+        constants: NDArray[Any],
+        people: Population,
+        records: NDArray[Any],
+        kept: Kept,
+        charges: bool = True,
     ) -> int:
         """Second pass: meets those listed. Returns: what was spent, micro-units.
 
         Args:
+          kept: where the rows are kept as they were before, see undo.py.
           charges: whether `charges` is asked for afterwards.
         """
         count = len(self._bounds)
@@ -108,7 +114,7 @@ class Blocks:
             first, at = self._bounds[block][0], int(self._begins[block])
             won = slice(at, None if charges else at)
             self._came[block] = meet(
-                constants, self.moments, people.number, people.hot, people.cold, people.changed,
+                constants, self.moments, people.number, people.hot, people.cold, kept,
                 self._index[first:], self._candidates[first:], self._listed[block, 0],
                 ledgers[block : block + 1],
                 sums[block : block + 1], self._touches[at:],

@@ -71,7 +71,7 @@ def _convert(constants, moments, hot, cold, i, value, now_h, sums, counts, order
 def meet(constants: Any, moments: Any, people: Population, at: int, now_h: float, sums: Any) -> None:
     """Brings the user at position `at` up to date and counts them as met in the open episode."""
     _meet(constants, moments, people.hot, at, now_h, sums)
-    people.changed[at] = 1
+    people.note_changed(slice(at, at + 1))
 
 
 def touch(
@@ -84,7 +84,7 @@ def touch(
         constants, moments, people.hot, people.cold, at, channel, int(clicked), now_h, sums, counts,
         touches, np.zeros(1, VISIT),
     )  # fmt: skip
-    people.changed[at] = 1
+    people.note_changed(slice(at, at + 1))
     return touches, bool(decided), counts[0]
 
 
@@ -94,5 +94,5 @@ def convert(
     """Lets an order of the user at `at` fall due; returns (`[1]` of CONVERSION, LEDGER)."""
     counts, orders = np.zeros(1, LEDGER), np.zeros(1, CONVERSION)
     _convert(constants, moments, people.hot, people.cold, at, float(value), now_h, sums, counts, orders)
-    people.changed[at] = 1
+    people.note_changed(slice(at, at + 1))
     return orders, counts[0]

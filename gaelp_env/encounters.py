@@ -40,8 +40,9 @@ from gaelp_env.opportunities import (
     show_rivals,
     visit_unasked,
 )
-from gaelp_env.population import BOUGHT, COLD, GONE, HOT, RING_ORDERS
+from gaelp_env.population import BOUGHT, CHANGED, COLD, GONE, HOT, RING_ORDERS
 from gaelp_env.prefetch import prefetch
+from gaelp_env.undo import WORDS, keep_all, keep_what_changed, look, uncounted
 from gaelp_env.upkeep import (
     audience_of,
     counted,
@@ -61,7 +62,7 @@ AHEAD = 12
 
 @njit(cache=True, nogil=True)
 def meet(  # type: ignore[no-untyped-def]
-    constants, moment, number, hot, cold, changed, index, candidates, count, counts, sums, touches,
+    constants, moment, number, hot, cold, kept, index, candidates, count, counts, sums, touches,
     won, decided, visits,
 ):  # fmt: skip
     """Meets the users who arrive, one after the other, each at all their moments.
@@ -69,7 +70,8 @@ def meet(  # type: ignore[no-untyped-def]
     Args:
       constants, moment: Constants and MOMENT, one-element arrays.
       number: user numbers by position.
-      hot, cold, changed: the population's columns; changed in place.
+      hot, cold: the population's columns; changed in place.
+      kept: see undo.py; what the rows were before they change goes there.
       index, candidates: `[count]` positions and numbers of candidates.
       counts, sums: one-element views of LEDGER and RECORD, added to in place.
       touches: TOUCH buffer for the ads seen; `at` is left to the caller (hours in `touch_h`).
@@ -86,6 +88,7 @@ def meet(  # type: ignore[no-untyped-def]
     hot_at, cold_at = np.uint64(hot.ctypes.data), np.uint64(cold.ctypes.data)
     hot_bytes, cold_bytes = np.uint64(HOT_BYTES), np.uint64(COLD_BYTES)
     at_h, which, words = np.empty(MAX_CANDIDATES), np.empty(MAX_CANDIDATES, np.int64), no_words()
+    old, kept = np.empty(WORDS, np.uint32), uncounted(kept)
     begin = 0
     while begin < count:
         end, filled, first = begin, 0, 0
@@ -99,7 +102,6 @@ def meet(  # type: ignore[no-untyped-def]
                 prefetch(hot_at + ahead * hot_bytes)  # type: ignore[call-arg]
                 prefetch(hot_at + ahead * hot_bytes + np.uint64(64))
                 prefetch(cold_at + ahead * cold_bytes)
-                prefetch(cold_at + ahead * cold_bytes + np.uint64(64))
             i = index[k]
             row, rest = hot[i], cold[i]
             n = candidates[k]
@@ -108,6 +110,7 @@ def meet(  # type: ignore[no-untyped-def]
                 which[j] = j
             sort_moments(at_h, which, n)
             met, before = False, standing(row)
+            looked = look(kept, row, i, old)
             for place in range(n):
                 j, now_h = which[place], at_h[place]
                 if row.leaves_h <= now_h:
@@ -154,7 +157,9 @@ def meet(  # type: ignore[no-untyped-def]
             first += n
             if met:
                 moved_on(before, standing(row), total)
-                changed[i] = 1
+                row.marks |= CHANGED
+                if looked:
+                    keep_what_changed(kept, row, i, old)
         begin = end
     return n_won, n_touch, n_decided, n_visit
 
@@ -195,10 +200,11 @@ def settle_one(c, m, row, rest, due_h, value, order, ledger):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def settle(constants, moment, hot, cold, changed, pending, count, until_h, counts, sums, orders, order_h):  # type: ignore[no-untyped-def]
+def settle(constants, moment, hot, cold, kept, pending, count, until_h, counts, sums, orders, order_h):  # type: ignore[no-untyped-def]
     """Lets the orders fall due that are due before `until_h`.
 
     Args:
+      kept: see undo.py.
       pending: `[count]` positions of users with a pending order; the ones that stay are moved to
         the front, in their order.
       orders: CONVERSION buffer; times are left to the caller (`order_h[., 0]` due, `[., 1]` decided).
@@ -206,6 +212,7 @@ def settle(constants, moment, hot, cold, changed, pending, count, until_h, count
     """
     c, m, ledger, total = constants[0], moment[0], counts[0], sums[0]
     stay = due = 0
+    old = np.empty(WORDS, np.uint32)
     for k in range(count):
         i = pending[k]
         row, rest = hot[i], cold[i]
@@ -213,6 +220,8 @@ def settle(constants, moment, hot, cold, changed, pending, count, until_h, count
             pending[stay] = i
             stay += 1
             continue
+        if look(kept, row, i, old):
+            keep_all(kept, row, i, old)
         if not row.flags & GONE:
             tally(row, -1, total)
         order_h[due, 0], order_h[due, 1] = row.due_h, rest.decided_h
@@ -221,5 +230,5 @@ def settle(constants, moment, hot, cold, changed, pending, count, until_h, count
         row.due_h = -1.0
         if not row.flags & GONE:
             tally(row, 1, total)
-        changed[i] = 1
+        row.marks |= CHANGED
     return stay, due

@@ -15,6 +15,7 @@ from gaelp_env.pointers import worth_of
 from gaelp_env.population import CLICKED, REACHED, RING
 from gaelp_env.prospect import advance_probability
 from gaelp_env.response import click_probability, lift, wear
+from gaelp_env.rows import with_ad
 from gaelp_env.upkeep import counted, enter, frequency_weight, stock_of, voice_of
 from gaelp_env.worth import worth_of_ad
 
@@ -40,7 +41,7 @@ def effect_left(c, row, rest, channel, creative, now_h):  # type: ignore[no-unty
     left = wear(worn, c.fatigue_exponent[channel]) * c.quality[min(row.touches, MAX_TOUCHES - 1)]
     left *= c.creative[creative]
     if c.spacing_loss > 0.0 and row.touches > 0:
-        last = rest.ring_minute[(row.ring_head + RING - 1) % RING]
+        last = rest.ring_minute[(rest.ring_head + RING - 1) % RING]
         left *= spaced(max(0.0, now_h - last / 60.0), c.spacing_loss, c.spacing_h)
     return left
 
@@ -86,11 +87,10 @@ def see_ad(c, m, row, channel, creative, moment_h, u_move, left, click, counts):
 @njit(inline="always")
 def note_touch(row, rest, channel, moment_h, clicked):  # type: ignore[no-untyped-def]
     """Writes a touch into the user's ring of last touches, and a click into the user's record."""
-    head = row.ring_head
+    head = rest.ring_head
     rest.ring_minute[head] = int(moment_h * 60.0)
-    rest.ring_channel[head] = channel
-    rest.ring_clicked[head] = clicked
-    row.ring_head = (head + 1) % RING
+    rest.ring_ads = with_ad(rest.ring_ads, head, channel, clicked)
+    rest.ring_head = (head + 1) % RING
     if clicked:
         row.clicks = counted(row.clicks)
         row.last_click_h = moment_h

@@ -19,7 +19,7 @@ from gaelp_env.worth import worth_table
 
 LEAST_ROOM, LINE = 64, 64
 ONES = {"record": RECORD, "moment": MOMENT, "ledger": LEDGER}
-COLUMNS = {"hot": HOT, "cold": COLD, "number": np.uint32, "rate": np.float32, "changed": np.uint8}
+COLUMNS = {"hot": HOT, "cold": COLD, "number": np.uint32, "rate": np.float32}
 ROOMS: dict[str, Any] = {
     "candidates": CANDIDATE, "pending": np.int64, "touches": TOUCH, "touch_h": np.float64,
     "touch_click": np.float64, "visits": VISIT, "orders": CONVERSION, "order_h": (np.float64, 2),
@@ -155,7 +155,7 @@ class Books:
         people = market.population
         arrays = self._rooms | {
             "hot": people.hot, "cold": people.cold, "number": people.number, "rate": people.rate,
-            "changed": people.changed, "record": self._record, "moment": self._moment,
+            "record": self._record, "moment": self._moment,
             "ledger": self._ledger, "tables": self._tables,
         }  # fmt: skip
         for name in ADDRESSES:

@@ -33,7 +33,7 @@ CANDIDATE = np.dtype(
 """A moment at which a user may be met."""
 
 ADDRESSES = (
-    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "candidates",
+    "hot", "cold", "number", "rate", "record", "moment", "ledger", "tables", "candidates",
     "pending", "touches", "touch_h", "touch_click", "visits", "orders", "order_h",
 )  # fmt: skip
 DESK = np.dtype(

@@ -52,7 +52,7 @@ from gaelp_env.opportunities import (
     visit_unasked,
 )
 from gaelp_env.pointers import pointer, prices_of
-from gaelp_env.population import COLD, HOT
+from gaelp_env.population import CHANGED, COLD, HOT
 from gaelp_env.prefetch import prefetch
 from gaelp_env.reward import cpa_score_of, roas_score_of
 from gaelp_env.upkeep import audience_of, bring_up_to_date, device_now, let_clock_run, tally
@@ -81,7 +81,7 @@ def _asked(c, p, m, desk, r, t):  # type: ignore[no-untyped-def]
     if row.leaves_h <= now_h:
         return False
     rest = carray(pointer(desk.cold), desk.capacity, COLD)[i]
-    carray(pointer(desk.changed), desk.capacity, np.uint8)[i] = 1
+    row.marks |= CHANGED
     t.candidates += 1
     tally(row, -1, r)
     let_clock_run(c, m, row, now_h)
@@ -223,7 +223,6 @@ def _fetch_user(desk, place):  # type: ignore[no-untyped-def]
     prefetch(row)  # type: ignore[call-arg]
     prefetch(row + np.uint64(64))
     prefetch(rest)
-    prefetch(rest + np.uint64(64))
 
 
 @njit(inline="always")

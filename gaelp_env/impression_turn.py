@@ -31,6 +31,7 @@ from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.turn import end_tick, tightest
+from gaelp_env.undo import nothing_kept
 
 
 @njit(inline="always")
@@ -137,13 +138,12 @@ def close_turn(constants, plan, desk):  # type: ignore[no-untyped-def]
     r.spent_micro += desk.spent_micro
     desk.spent_micro = 0
     hot, cold = carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD)
-    changed = carray(pointer(desk.changed), desk.capacity, np.uint8)
     pending = carray(pointer(desk.pending), desk.room, np.int64)
     orders = carray(pointer(desk.orders), desk.room, CONVERSION)
     order_h = carray(pointer(desk.order_h), (desk.room, 2), np.float64)
     first = desk.n_orders
     stay, due = settle(
-        constants, moments, hot, cold, changed, pending, desk.n_pending, p.tick_h * (r.tick + 1), ledgers,
+        constants, moments, hot, cold, nothing_kept(desk.hot), pending, desk.n_pending, p.tick_h * (r.tick + 1), ledgers,
         records, orders[first:], order_h[first:],
     )  # fmt: skip
     desk.n_pending = stay

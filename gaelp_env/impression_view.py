@@ -113,7 +113,7 @@ def write_opportunity(out, e, desk, row, rest):  # type: ignore[no-untyped-def]
     if row.touches > 0:
         out[e, _AT_USER] = row.touches / (5.0 + row.touches)
         out[e, _AT_USER + 1] = seen_within(rest.ring_minute, now_h, 24.0) / RING
-        minute = rest.ring_minute[(row.ring_head + RING - 1) % RING]
+        minute = rest.ring_minute[(rest.ring_head + RING - 1) % RING]
         if minute != EMPTY_MINUTE:
             out[e, _AT_USER + 2] = _aged(now_h - minute / 60.0)
         if row.last_click_h >= 0.0:

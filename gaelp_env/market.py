@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from gaelp_env import by_hand
 from gaelp_env.auction import OWNED
 from gaelp_env.births import births_in, born
+from gaelp_env.blocks import BLOCK_USERS
 from gaelp_env.chance import key_of
 from gaelp_env.closing import begin_budget, close_budgets, close_tick
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.encounters import settle
 from gaelp_env.ledger import CONVERSION, MICRO, RECORD, SCORE_UNIT, A, K
-from gaelp_env.market_desk import Seated
+from gaelp_env.market_mark import Marked
 from gaelp_env.opening import open_tick, pressures
 from gaelp_env.plan import plan_of
-from gaelp_env.population import GONE, moments
+from gaelp_env.population import GONE, USER, moments
 from gaelp_env.rivalry import initial_shades, let_adapt, price_tables
 from gaelp_env.tick import Checkpoint as Checkpoint
 from gaelp_env.tick import Tick as Tick
@@ -38,7 +39,7 @@ from gaelp_env.turns import play_together
 from gaelp_env.upkeep import sum_up
 
 
-class Market(Seated):
+class Market(Marked):
     """A market in memory: its people, its clock, its luck, and the tick that moves them.
 
     Attributes:
@@ -60,8 +61,11 @@ class Market(Seated):
         record["pressure"] = pressures(config, record["key"], 0, np.zeros(K), 1e9)
         record["next_number"] = record["initial_users"] = count
         record["rival_shade"], record["pace"] = initial_shades(config), 1.0
-        market = cls(config, born(config, key_of("people", seed), 0, count, 0, 0.0), record)
-        market.population.changed[:count] = 1
+        market = cls(config, np.zeros(0, USER), record)
+        market.population.make_room(count)
+        for first in range(0, count, BLOCK_USERS):  # a block at a time: no second copy of everybody
+            few = min(BLOCK_USERS, count - first)
+            market.population.append(born(config, key_of("people", seed), first, few, 0, 0.0))
         market._sum_up()
         return market
 
@@ -74,7 +78,9 @@ class Market(Seated):
                 "it was written by another version of gaelp."
             )
         stored = np.frombuffer(record, RECORD)[0]
-        market = cls(config, users[np.argsort(users["number"], kind="stable")], stored)
+        if np.any(users["number"][1:] < users["number"][:-1]):
+            users = users[np.argsort(users["number"], kind="stable")]
+        market = cls(config, users, stored)
         market._sum_up()
         for name in ("active", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached"):
             if np.any(market.record[name] != stored[name]):
@@ -154,8 +160,9 @@ class Market(Seated):
         return count
 
     def _take_in(self, users: NDArray[Any]) -> None:
-        record = self.record
+        record, first = self.record, self.population.size
         self.population.append(users)
+        self._undo.pass_over(self.population, first)
         record["next_number"] += len(users)
         record["active"] += len(users)
         record["stage_count"] += np.bincount(users["stage"], minlength=5)
@@ -170,14 +177,15 @@ class Market(Seated):
         before = None
         if blocks.total * dearest > left and moment["bid_cpm"].any():
             where = blocks.listed()
-            before = (*(c[where] for c in people.octets()), self._records.copy())
-        spent = blocks.meet(self._constant_record, people, self._records, before is not None)
+            before = (*(c[where] for c in people.octets()), self._records.copy(), self._undo.filled.copy())
+        kept = self._undo.kept(people)
+        spent = blocks.meet(self._constant_record, people, self._records, kept, before is not None)
         if before is not None and spent > left:
             moment["stop_h"], moment["stop_number"] = self._crossing(left)
-            for column, old in zip(people.octets(), before[:3], strict=True):
+            for column, old in zip(people.octets(), before[:2], strict=True):
                 column[where] = old
-            self._records[:] = before[3]
-            spent = blocks.meet(self._constant_record, people, self._records)
+            self._records[:], self._undo.filled[:] = before[2:]
+            spent = blocks.meet(self._constant_record, people, self._records, kept)
             blocks.ledgers[0]["stopped"] = record[mark] = 1
         record["spent_micro"] += spent
         self._pending = np.concatenate([self._pending, blocks.decided()])
@@ -200,7 +208,7 @@ class Market(Seated):
         people, count = self.population, len(self._pending)
         orders, order_h = np.zeros(count, CONVERSION), np.zeros((count, 2))
         stay, due = settle(
-            self._constant_record, self._blocks.moments, people.hot, people.cold, people.changed,
+            self._constant_record, self._blocks.moments, people.hot, people.cold, self._undo.kept(people),
             self._pending, count, until_h, self._blocks.ledgers, self._records, orders, order_h,
         )  # fmt: skip
         self._pending = self._pending[:stay].copy()
@@ -232,28 +240,26 @@ class Market(Seated):
         stays = (hot["leaves_h"] > self.hour) | (hot["due_h"] >= 0.0) | (hot["flags"] & GONE != 0)
         gone = np.flatnonzero(~stays)
         if len(gone):
+            self._undo.keep(people, gone)
             hot["flags"][gone] |= GONE
             people.rate[gone] = 0.0
-            people.changed[gone] = 1
+            people.note_changed(gone)
             self._sum_up()
 
     def take_changes(self) -> tuple[NDArray[Any], NDArray[np.uint32]]:
         """Hands out the rows that changed since the last call, `[U]` of USER, and the numbers of
         those among them who have left for good; these are dropped from memory."""
         people = self.population
-        changed = np.flatnonzero(people.changed[: people.size])
-        rows = people.rows(changed)
+        rows = people.rows(people.changed())
         gone = rows["number"][rows["flags"] & GONE != 0].astype(np.uint32)
-        people.changed[: people.size] = 0
-        if len(gone):
-            people.keep(people.hot["flags"][: people.size] & GONE == 0)
-            self._find_pending()
+        self.forget_changes()
         return rows, gone
 
     def forget_changes(self) -> None:
         """As `take_changes`, where nobody wants the rows."""
         people = self.population
-        people.changed[: people.size] = 0
+        self._undo.end(people)
+        people.forget_changed()
         stays = people.hot["flags"][: people.size] & GONE == 0
         if not stays.all():
             people.keep(stays)
@@ -275,6 +281,7 @@ class Market(Seated):
         """
         open_tick(self._blocks.moments, self.record, self.config, np.zeros((K, A)), self._prices)
         at = self.population.index_of(number)
+        self._undo.keep(self.population, np.array([at]))
         by_hand.meet(
             self._constant_record, self._blocks.moments, self.population, at, self.hour, self._records
         )
@@ -320,23 +327,6 @@ class Market(Seated):
         self.record["episode_attributed"] += ledger["attributed"]
         self.record["episode_revenue_micro"] += ledger["attributed_revenue_micro"]
         return order
-
-    def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
-        """A full copy of the state, to roll back to.
-
-        Args:
-          into: a checkpoint that nobody needs any more; its memory is used again, if it is large enough.
-        """
-        room = self.population.copied(None if into is None else into.room)
-        columns = tuple(column[: self.population.size] for column in room)
-        return Checkpoint(columns, self._records.copy(), self._pending.copy(), room)
-
-    def rollback(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint, which stays good for another time."""
-        self.population.put(checkpoint.columns)
-        self._records[:] = checkpoint.record
-        self._pending = checkpoint.pending.copy()
-        self._prices = price_tables(self.record, self.config)
 
     def rekey(self, seed: int) -> None:
         """Gives the market other luck from here on; its people stay as they are."""

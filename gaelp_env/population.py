@@ -1,8 +1,8 @@
 """The people: one record a user, which is the single source of the columns of every store.
 
 In memory the record is split in a hot half (two cache lines, the first touched whenever a user is met, the
-second once ads have been seen) and a cold half (touched when one of our ads is seen and at orders).
-Together 200 bytes a user, and 9 more for the sweep (number, rate, changed).
+second once ads have been seen) and a cold one (touched when one of our ads is seen and at orders); see
+rows.py. With the columns of the sweep (number, rate) 200 bytes a user.
 """
 
 from __future__ import annotations
@@ -16,6 +16,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.histories import order_histories, touch_histories
+from gaelp_env.rows import COLD as COLD
+from gaelp_env.rows import CREATIVES as CREATIVES
+from gaelp_env.rows import HOT as HOT
+from gaelp_env.rows import RING as RING
+from gaelp_env.rows import RING_ORDERS as RING_ORDERS
+from gaelp_env.rows import USER as USER
+from gaelp_env.rows import lay_down, octets, records_of
 
 SCHEMA = 2
 """Format number of the user record and the market record; grows when either changes."""
@@ -32,12 +39,6 @@ class Stage(IntEnum):
 
 
 STAGES: tuple[str, ...] = tuple(stage.name for stage in Stage)
-RING = 8
-"""How many last touches a user carries; the exact history is in the store's log."""
-RING_ORDERS = 1
-"""How many last orders a user carries; all are in the store's log."""
-CREATIVES = 4
-"""How many creatives' exposures a user's record counts apart."""
 NEVER_S = 0xFFFFFFFF
 """The second of a visit that never was."""
 JOURNEY_OPEN = 8
@@ -56,53 +57,11 @@ BOUGHT = 8
 GONE = 16
 """Flag: the user has left the market for good."""
 
-HOT = np.dtype(
-    [
-        ("number", "<u4"),  # never reused for another person
-        ("rate", "<f4"),  # candidates a day at a weight of one, media and visits together
-        ("awareness", "<f4"),  # in [0, 1), as of seen_h
-        ("rival_awareness", "<f4"),  # of the rivals together, in [0, 1), as of seen_h
-        ("intent", "<f4"),  # in [0, 1], as of seen_h
-        ("propensity", "<f4"),  # multiplies the buy rate, mean one
-        ("seen_h", "<f8"),  # hours since the epoch at which the scores are true
-        ("stage_until_h", "<f8"),  # when the stage falls back by itself
-        ("due_h", "<f8"),  # when the pending order falls due; -1: none
-        ("leaves_h", "<f4"),  # when the user leaves the market
-        ("last_episode", "<u4"),  # number of the last episode in which the user was met, 1 …
-        ("episodes", "<u4"),  # number of episodes in which the user was met
-        ("stage", "u1"),
-        ("device", "u1"),  # the person's own: 0 desktop, 1 mobile, 2 tablet
-        ("flags", "u1"),
-        ("ring_head", "u1"),  # where the next touch goes
-        ("last_click_h", "<f8"),  # -1: never
-        ("fatigue", "<f4", (CREATIVES,)),  # remembered count of our ads by creative, >= 0, as of seen_h
-        ("adstock", "<f4", (5,)),  # short-run stock of our ads by channel, >= 0, as of seen_h
-        ("visit_s", "<u4"),  # second of the last visit, since the epoch; NEVER_S: never
-        ("touches", "<u4"),  # our ads seen
-        ("visits", "<u2"),
-        ("clicks", "<u2"),
-        ("conversions", "<u2"),
-        ("journeys", "<u2"),  # opened so far
-        ("devices", "u1"),  # visited from in the open journey, a bit each, and JOURNEY_OPEN; 0: none is open
-        ("source", "u1"),  # of the first visit, see sessions.SOURCES; 255: never visited
-        ("last_click_channel", "u1"),
-        ("ring_orders", "u1"),  # how many of the last orders are filled
-    ]
-)
-COLD = np.dtype(
-    [
-        ("decided_h", "<f8"),  # when the pending order was decided
-        ("order_value", "<f4"),  # of the pending order
-        ("first_seen_s", "<u4"),  # second of the birth, since the epoch
-        ("order_minute", "<u4", (RING_ORDERS,)),  # last orders, oldest first, minutes since the epoch
-        ("order_paid", "<f4", (RING_ORDERS,)),
-        ("ring_minute", "<u4", (RING,)),  # minutes since the epoch; 0xFFFFFFFF: empty
-        ("ring_channel", "u1", (RING,)),
-        ("ring_clicked", "u1", (RING,)),
-    ]
-)
-USER = np.dtype(HOT.descr + COLD.descr)
 WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
+CHANGED = 1
+"""Mark: the row changed since the last commit."""
+KEPT = 2 | 4 | 8
+"""Marks, one for each cache line of a row: the line is kept as it was, or need not be; see undo.py."""
 EMPTY_MINUTE = 0xFFFFFFFF
 LINE = 64
 """Bytes of a cache line."""
@@ -115,7 +74,6 @@ class Population:
       size: how many rows are in use.
       hot, cold: structured arrays `[capacity]` (HOT, COLD).
       number, rate: `[capacity]` uint32 and float32 copies for the sweep; rate 0 means never met.
-      changed: `[capacity]` uint8, one where a row changed since the last commit.
       version: another number whenever the columns have become other arrays.
     """
 
@@ -124,7 +82,7 @@ class Population:
     def __init__(self, users: NDArray[Any]) -> None:
         self.size = len(users)
         self._allocate(max(64, self.size + self.size // 8))
-        self._write(slice(0, self.size), users)
+        lay_down(users, 0, self.hot, self.cold)
         self.number[: self.size] = users["number"]
         self.rate[: self.size] = np.where(users["flags"] & GONE, np.float32(0.0), users["rate"])
 
@@ -132,22 +90,16 @@ class Population:
         self.hot, self.cold = _in_lines(capacity, HOT), _in_lines(capacity, COLD)
         self.number = np.zeros(capacity, np.uint32)
         self.rate = np.zeros(capacity, np.float32)
-        self.changed = np.zeros(capacity, np.uint8)
         self.version += 1
-
-    def _write(self, place: slice, users: NDArray[Any]) -> None:
-        halves = np.ascontiguousarray(users, USER).view(np.uint8).reshape(len(users), USER.itemsize)
-        _octets(self.hot)[place] = halves[:, : HOT.itemsize]
-        _octets(self.cold)[place] = halves[:, HOT.itemsize :]
 
     @property
     def bytes_a_user(self) -> int:
-        """Bytes a user takes in memory: record, sweep columns and the mark of change."""
-        return HOT.itemsize + COLD.itemsize + 4 + 4 + 1
+        """Bytes a user takes in memory: both halves of the record and the columns of the sweep."""
+        return HOT.itemsize + COLD.itemsize + 4 + 4
 
     def columns(self) -> tuple[NDArray[Any], ...]:
-        """All columns, live: hot, cold, number, rate, changed."""
-        return self.hot, self.cold, self.number, self.rate, self.changed
+        """All columns, live: hot, cold, number, rate."""
+        return self.hot, self.cold, self.number, self.rate
 
     def put(self, columns: tuple[NDArray[Any], ...]) -> None:
         """Replaces everybody by rows as `columns` gave them, each of the same length."""
@@ -155,7 +107,7 @@ class Population:
         if size > len(self.hot):
             self._allocate(size)
         for column, rows in zip(self.columns(), columns, strict=True):
-            _octets(column)[:size] = _octets(rows)
+            octets(column)[:size] = octets(rows)
         self.size = size
 
     def copied(self, room: tuple[NDArray[Any], ...] | None) -> tuple[NDArray[Any], ...]:
@@ -166,7 +118,7 @@ class Population:
         if room is None or len(room[0]) < self.size:
             room = tuple(np.empty(self.size + self.size // 16, column.dtype) for column in self.columns())
         for copy, column in zip(room, self.columns(), strict=True):
-            _octets(copy)[: self.size] = _octets(column)[: self.size]
+            octets(copy)[: self.size] = octets(column)[: self.size]
         return room
 
     def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
@@ -174,12 +126,12 @@ class Population:
         if len(columns[0]) >= self.size and columns[0] is not self.hot:
             for rows, column in zip(columns, self.columns(), strict=True):
                 rows[: self.size] = column[: self.size]
-            self.hot, self.cold, self.number, self.rate, self.changed = columns
+            self.hot, self.cold, self.number, self.rate = columns
             self.version += 1
 
-    def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """The hot and cold halves and the marks of change as rows of bytes, sharing memory."""
-        return _octets(self.hot), _octets(self.cold), _octets(self.changed)
+    def octets(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The hot and cold halves as rows of bytes, sharing memory."""
+        return octets(self.hot), octets(self.cold)
 
     def rows(self, index: NDArray[Any] | slice) -> NDArray[Any]:
         """Copies rows out as whole records.
@@ -188,19 +140,30 @@ class Population:
           index: positions `[K]`, or a slice.
         Returns: `[K]` array of USER.
         """
-        hot, cold = _octets(self.hot)[: self.size][index], _octets(self.cold)[: self.size][index]
-        return np.hstack([hot, cold]).view(USER).reshape(len(hot))
+        return records_of(self.hot, self.cold, np.arange(self.size)[index])
 
     def append(self, users: NDArray[Any]) -> None:
         """Adds newborn users `[K]` of USER at the end and marks them changed."""
         need = self.size + len(users)
         self.make_room(need)
         place = slice(self.size, need)
-        self._write(place, users)
+        lay_down(users, self.size, self.hot, self.cold)
         self.number[place] = users["number"]
         self.rate[place] = users["rate"]
-        self.changed[place] = 1
+        self.hot["marks"][place] = CHANGED
         self.size = need
+
+    def changed(self) -> NDArray[np.int64]:
+        """Positions of the people whose rows changed since the last commit."""
+        return np.flatnonzero(self.hot["marks"][: self.size] & CHANGED)
+
+    def note_changed(self, which: slice | NDArray[Any] = slice(None)) -> None:
+        """Marks rows as changed since the last commit; everybody's unless told otherwise."""
+        self.hot["marks"][: self.size][which] |= CHANGED
+
+    def forget_changed(self) -> None:
+        """From here on nothing has changed."""
+        self.hot["marks"][: self.size] = 0
 
     def make_room(self, size: int) -> None:
         """Makes the columns long enough for `size` rows; they may be other arrays afterwards."""
@@ -221,11 +184,11 @@ class Population:
         """Drops the rows where `mask` `[size]` is false."""
         hot = self.hot.view(np.uint64).reshape(-1, WORDS_HOT)
         cold = self.cold.view(np.uint64).reshape(-1, WORDS_COLD)
-        self.size = _close_ranks(hot, cold, self.number, self.rate, self.changed, mask, self.size)
+        self.size = _close_ranks(hot, cold, self.number, self.rate, mask, self.size)
 
 
 @njit(cache=True, nogil=True)
-def _close_ranks(hot, cold, number, rate, changed, mask, size):  # type: ignore[no-untyped-def]
+def _close_ranks(hot, cold, number, rate, mask, size):  # type: ignore[no-untyped-def]
     """Moves the rows where `mask` is true together; those before the first gap stay. Returns: how many."""
     to = 0
     while to < size and mask[to]:
@@ -236,7 +199,7 @@ def _close_ranks(hot, cold, number, rate, changed, mask, size):  # type: ignore[
                 hot[to, word] = hot[i, word]
             for word in range(cold.shape[1]):
                 cold[to, word] = cold[i, word]
-            number[to], rate[to], changed[to] = number[i], rate[i], changed[i]
+            number[to], rate[to] = number[i], rate[i]
             to += 1
     return to
 
@@ -246,11 +209,6 @@ def _in_lines(count: int, record: np.dtype[Any]) -> NDArray[Any]:
     space = np.zeros(count * record.itemsize + LINE, np.uint8)
     skipped = -space.ctypes.data % LINE
     return space[skipped : skipped + count * record.itemsize].view(record)
-
-
-def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
-    """Records as rows of bytes, sharing memory: copies then move whole records, not field by field."""
-    return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
 def fatigue_score(remembered: Any) -> Any:

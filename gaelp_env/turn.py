@@ -21,9 +21,10 @@ from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT, WORDS_COLD, WORDS_HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.rivalry import let_adapt, make_tables
+from gaelp_env.undo import nothing_kept
 
 ADDRESSES = (
-    "hot", "cold", "number", "rate", "changed", "record", "moment", "ledger", "tables", "index", "counts",
+    "hot", "cold", "number", "rate", "record", "moment", "ledger", "tables", "index", "counts",
     "touches", "touch_h", "touch_click", "visits", "won_h", "won_number", "won_cost", "pending",
     "orders", "order_h",
 )  # fmt: skip
@@ -96,17 +97,16 @@ def tightest(p, r):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy_rows(desk, index, listed, hot, cold, changed, back):  # type: ignore[no-untyped-def]
+def _copy_rows(desk, index, listed, hot, cold, back):  # type: ignore[no-untyped-def]
     """Copies the listed rows out of the population, or back into it."""
     words_hot = carray(pointer(desk.hot), (desk.capacity, WORDS_HOT), np.uint64)
     words_cold = carray(pointer(desk.cold), (desk.capacity, WORDS_COLD), np.uint64)
-    marks = carray(pointer(desk.changed), desk.capacity, np.uint8)
     for k in range(listed):
         i = index[k]
         if back:
-            words_hot[i, :], words_cold[i, :], marks[i] = hot[k, :], cold[k, :], changed[k]
+            words_hot[i, :], words_cold[i, :] = hot[k, :], cold[k, :]
         else:
-            hot[k, :], cold[k, :], changed[k] = words_hot[i, :], words_cold[i, :], marks[i]
+            hot[k, :], cold[k, :] = words_hot[i, :], words_cold[i, :]
 
 
 @njit(cache=True, nogil=True)
@@ -152,8 +152,7 @@ def _meet(constants, desk, listed, charges):  # type: ignore[no-untyped-def]
         constants, carray(pointer(desk.moment), 1, MOMENT),
         carray(pointer(desk.number), desk.capacity, np.uint32),
         carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD),
-        carray(pointer(desk.changed), desk.capacity, np.uint8),
-        carray(pointer(desk.index), desk.capacity + 1, np.int64),
+        nothing_kept(desk.hot), carray(pointer(desk.index), desk.capacity + 1, np.int64),
         carray(pointer(desk.counts), desk.capacity + 1, np.int64), listed,
         carray(pointer(desk.ledger), 1, LEDGER), carray(pointer(desk.record), 1, RECORD),
         carray(pointer(desk.touches), desk.room, TOUCH), won, pending[desk.n_pending :],
@@ -172,14 +171,14 @@ def _play(constants, plan, desk, listed, total, blank):  # type: ignore[no-untyp
     index = carray(pointer(desk.index), desk.capacity + 1, np.int64)
     rows = listed if tight else 0
     hot, cold = np.empty((rows, WORDS_HOT), np.uint64), np.empty((rows, WORDS_COLD), np.uint64)
-    changed, before = np.empty(rows, np.uint8), np.empty(1 if tight else 0, RECORD)
+    before = np.empty(1 if tight else 0, RECORD)
     if tight:
-        _copy_rows(desk, index, listed, hot, cold, changed, False)
+        _copy_rows(desk, index, listed, hot, cold, False)
         before[0] = r[0]
     came = _meet(constants, desk, listed, tight)
     if tight and _spent(ledgers[0]) > left:
         m.stop_h, m.stop_number = _crossing(desk, came[0], left)
-        _copy_rows(desk, index, listed, hot, cold, changed, True)
+        _copy_rows(desk, index, listed, hot, cold, True)
         r[0], ledgers[0] = before[0], blank[0]
         came = _meet(constants, desk, listed, False)
         ledgers[0].stopped = 1
@@ -223,8 +222,7 @@ def _close(constants, plan, desk, given):  # type: ignore[no-untyped-def]
     stay, due = settle(
         constants, moments, carray(pointer(desk.hot), desk.capacity, HOT),
         carray(pointer(desk.cold), desk.capacity, COLD),
-        carray(pointer(desk.changed), desk.capacity, np.uint8),
-        carray(pointer(desk.pending), desk.waiting, np.int64), desk.n_pending, p.tick_h * (r.tick + 1),
+        nothing_kept(desk.hot), carray(pointer(desk.pending), desk.waiting, np.int64), desk.n_pending, p.tick_h * (r.tick + 1),
         ledgers, records, carray(pointer(desk.orders), desk.waiting, CONVERSION),
         carray(pointer(desk.order_h), (desk.waiting, 2), np.float64),
     )  # fmt: skip

@@ -106,7 +106,7 @@ class Desk:
             self._wait(1)
         arrays = self._arrays | {
             "hot": people.hot, "cold": people.cold, "number": people.number, "rate": people.rate,
-            "changed": people.changed, "record": self._record, "moment": self._moments,
+            "record": self._record, "moment": self._moments,
             "ledger": self._ledgers, "tables": self._tables,
         }  # fmt: skip
         for name in ADDRESSES:

@@ -154,7 +154,7 @@ def last_active_h(row, rest):  # type: ignore[no-untyped-def]
     if row.visit_s != NEVER_S:
         last = row.visit_s / 3600.0
     if row.touches > 0:
-        minute = rest.ring_minute[(row.ring_head + RING - 1) % RING]
+        minute = rest.ring_minute[(rest.ring_head + RING - 1) % RING]
         if minute != EMPTY_MINUTE:
             last = max(last, minute / 60.0)
     return last

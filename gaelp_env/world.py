@@ -116,7 +116,7 @@ class World(Play):
         fork = World.open(store, world, config=config)
         fork.names = Names(dict(snapshot.names))
         market = _market_of(snapshot, config, self.url)
-        market.population.changed[: market.population.size] = 1
+        market.population.note_changed()
         fork._found(market, parent=f"{snapshot.birth.world}@{snapshot.sequence}")
         return fork
 
@@ -215,15 +215,15 @@ class World(Play):
     def _bear(self, seed: int) -> None:
         """Makes the people of a world that has never been committed."""
         self.market = Market.born(self._given or MarketConfig(), seed)
-        self._outbox.bear(self.market)
-        self._mark = self.market.checkpoint()
+        self._outbox.bear(self.market, seed)
+        self.market.mark()
 
     def _restore(self, snapshot: Snapshot) -> None:
         config = config_of(snapshot.birth, self._given, self.url)
         self.market = _market_of(snapshot, config, self.url)
         self.birth, self.sequence = snapshot.birth, snapshot.sequence
         self.names = Names(dict(snapshot.names))
-        self._mark = self.market.checkpoint()
+        self.market.mark()
 
     def _pack(self) -> None:
         """As Play; a world that was born by the first release stays in the format of its birth."""
@@ -234,7 +234,7 @@ class World(Play):
     def _rekey(self, seed: int) -> None:
         market = self.playing()
         market.rekey(seed)
-        self._mark = market.checkpoint()
+        market.mark()
 
     def __enter__(self) -> World:
         return self

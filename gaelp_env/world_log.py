@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gaelp_env.growing import Growing, joined
 from gaelp_env.ledger import CONVERSION, TOUCH
 from gaelp_env.population import moments
-from gaelp_env.rows import Rows, joined
 
 LABEL_BYTES = 64
 
@@ -81,7 +81,7 @@ class EpisodeLog:
     def __init__(self, touch_log: str) -> None:
         self._touch_log, self._kept = touch_log, TOUCH_LOGS[touch_log]
         self._finished: list[Events] = []
-        self._unsorted, self._unsorted_h = Rows(TOUCH), Rows(np.float64)
+        self._unsorted, self._unsorted_h = Growing(TOUCH), Growing(np.float64)
         self.begin(None, "")
 
     @property

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.market import Checkpoint, Market
+from gaelp_env.births import born
+from gaelp_env.chance import key_of
+from gaelp_env.market import Market
 from gaelp_env.world_log import EpisodeLog, Events, no_events
 from gaelp_env.world_people import Names
 from gaelp_env.world_words import totals_of
@@ -25,17 +27,17 @@ class Outbox:
     def __init__(self, touch_log: str) -> None:
         self.log = EpisodeLog(touch_log)
         self.batches: list[Batch] = []
-        self._newborn: tuple[NDArray[Any], bytes, dict[str, Any]] | None = None
+        self._newborn: tuple[int, bytes, dict[str, Any]] | None = None
 
     @property
     def waiting(self) -> int:
         """Finished episodes that the store does not have yet."""
         return self.log.finished + sum(len(batch.episodes) for batch in self.batches)
 
-    def bear(self, market: Market) -> None:
-        """Keeps the people of a new world as they are born; they go with the first commit."""
-        users = market.take_changes()[0]
-        self._newborn = users, market.record_bytes(), totals_of(market)
+    def bear(self, market: Market, seed: int) -> None:
+        """Notes the birth of a new world; its people, whom the seed tells, go with the first commit."""
+        market.forget_changes()
+        self._newborn = seed, market.record_bytes(), totals_of(market)
 
     def pack(self, world: str, sequence: int, market: Market, names: Names) -> None:
         """Makes batches of the birth and of all finished episodes, as of now.
@@ -47,7 +49,8 @@ class Outbox:
           names: of its people.
         """
         if self._newborn is not None:
-            users, record, totals = self._newborn
+            seed, record, totals = self._newborn
+            users = born(market.config, key_of("people", seed), 0, market.config.people.users, 0, 0.0)
             none = np.zeros(0, np.uint32)
             self.batches.append(_batch(world, 0, market, names, users, none, no_events(), record, totals))
             self._newborn = None
@@ -79,20 +82,11 @@ class Outbox:
         return last
 
 
-def as_packed(mark: Checkpoint | None, market: Market) -> Checkpoint:
-    """The checkpoint of a market whose changes were just taken; `mark`, of before that, becomes it if it can:
-    a copy of everybody would cost more than the commit."""
-    if mark is None or len(mark.columns[0]) != market.population.size:
-        return market.checkpoint(mark)
-    mark.columns[-1][:] = 0
-    return mark
-
-
 def drop_archived(market: Market) -> None:
     """Drops the people who are archived by now from memory; the marks of change of the others stay."""
     changed = market.take_changes()[0]["number"]
     people = market.population
-    people.changed[: people.size] = np.isin(people.number[: people.size], changed)
+    people.note_changed(np.isin(people.number[: people.size], changed))
 
 
 def _batch(

@@ -11,11 +11,11 @@ import numpy as np
 from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import A, K
-from gaelp_env.market import Checkpoint, Market, Tick
+from gaelp_env.market import Market, Tick
 from gaelp_env.population import moments
 from gaelp_env.turn_desk import CLICKS, ORDERS, TOUCHES, WINS
 from gaelp_env.world_log import EpisodeLog, Happened
-from gaelp_env.world_outbox import Outbox, as_packed, drop_archived
+from gaelp_env.world_outbox import Outbox, drop_archived
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_words import Terms, totals_of
@@ -53,7 +53,6 @@ class Play:
         self.market: Market | None = None
         self.names = Names({})
         self._outbox = Outbox(self.terms.touch_log)
-        self._mark: Checkpoint | None = None
         self._ticks = self._horizon = 0
         self._half = self._stirred = self._lent = False
 
@@ -151,7 +150,10 @@ class Play:
         with self.whole():
             tick = market.advance(bids)
             if self._logs:
-                self.log.note_tick(*tick.raw(), tick.conversions, int(tick.ledger["wins"].sum()), tick.epoch)
+                touches, at_h = tick.raw()
+                count = len(touches) if self._logged is not None else 0
+                wins = int(tick.ledger["wins"].sum())
+                self.log.note_tick(touches[:count], at_h[:count], tick.conversions, wins, tick.epoch)
             self._ticks += 1
         return tick
 
@@ -181,6 +183,12 @@ class Play:
         self._ticks += 1
         self._half = False
 
+    @property
+    def _touches_wanted(self) -> bool:
+        """Whether the log asks for ads: what a world that nobody else can read has logged would only be
+        thrown away."""
+        return self.terms.touch_log != "none" and not self._place.private
+
     def ready(self) -> Market:
         """The market, to be moved: no tick broke, and the lease is held. Raises as `step` does."""
         market = self.playing()
@@ -204,6 +212,7 @@ class Play:
         """The market, to be moved from outside by opportunities; until `take_back` the open episode can only
         be rolled back. Whoever borrows calls `hold` before anything is to count."""
         market = self.playing()
+        market.copy_mark()
         self._half = self._stirred = self._lent = True
         return market
 
@@ -267,7 +276,7 @@ class Play:
         due = self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
         if due and self._place.private:  # nothing is ever packed, so one copy for going back is enough
             self.sequence += self._outbox.discard(market)
-        self._mark = market.checkpoint(self._mark)
+        market.mark()
         self._begin("")
         return due and not self._place.private
 
@@ -290,10 +299,7 @@ class Play:
 
     def rollback(self) -> None:
         """Drops the open episode: back to the end of the last finished one, committed or not."""
-        if self._mark is None:
-            self.playing()
-            return
-        self.playing().rollback(self._mark)
+        self.playing().back()
         self.names.drop()
         self._begin("")
 
@@ -349,14 +355,14 @@ class Play:
     def _pack(self) -> None:
         """Packs the world as of the end of the last finished episode; an open one is put back on top."""
         market = self.playing()
-        opened = market.checkpoint() if self._stirred and self._mark is not None else None
-        if opened is not None and self._mark is not None:
-            market.rollback(self._mark)
+        opened = market.checkpoint() if self._stirred else None
+        if opened is not None:
+            market.back()
         if self._place.private:
             self.sequence += self._outbox.discard(market)
         else:
             self._outbox.pack(self.name, self.sequence, market, self.names)
-        self._mark = as_packed(self._mark, market)
+        market.mark_taken()
         if opened is not None:
             market.rollback(opened)
             drop_archived(market)

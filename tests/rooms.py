@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # A row says which of its siblings a module may import.
 # A family `config_*` stands for every module whose name begins so.
-LAYOUT = ("config", "published", "population", "chance", "ledger")
+LAYOUT = ("config", "published", "rows", "population", "chance", "ledger")
 TOPICS = (
     "arrivals", "auction", "response", "journey", "conversion", "attribution", "reward", "observation",
     "adstock", "voice", "devices", "sessions", "funnel", "creatives", "slots", "caps", "pacing", "prices",
@@ -15,24 +15,19 @@ PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
 TICK = ("plan", "opening", "rivalry", "opportunities")
 DESK = ("impression_desk", "impression_view")
 GROUND = (
-    "published",
-    "prefetch",
-    "histories",
-    "special_cases",
-    "exponentials",
-    "logarithms",
-    "threads",
+    "published", "prefetch", "histories", "special_cases", "exponentials", "logarithms", "threads", "pages",
     "rows",
-)
+)  # fmt: skip
 ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND, ()),
+    "growing": ("rows",),
     "chance": ("exponentials",),
     "draws": ("chance",),
     "lanes": ("exponentials",),
     "sections*": ("published", "sections*"),
     "config": ("published", "sections*"),
     "ledger": ("config", "prices"),
-    "population": ("config", "chance", "histories"),
+    "population": ("config", "chance", "histories", "rows"),
     **dict.fromkeys(TOPICS, (*LAYOUT, "exponentials", "logarithms")),
     "highest_bid": (*LAYOUT, "prices"),
     "rivals": (*LAYOUT, "highest_bid"),
@@ -47,18 +42,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "exposure": (*PERSON, "prospect", "worth"),
     "visiting": (*PERSON, "prospect"),
     "opportunities": (*PERSON, "bidding", "exposure", "visiting"),
-    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch", "draws", "lanes"),
+    "encounters": (*PERSON, "bidding", "opportunities", "visiting", "prefetch", "draws", "lanes", "undo"),
     "pointers": ("ledger", "prices"),
-    "blocks": ("ledger", "population", "arrivals", "encounters", "threads"),
+    "undo": ("population", "pages", "pointers", "threads"),
+    "blocks": ("ledger", "population", "arrivals", "encounters", "threads", "pages", "undo"),
     "worth": (*LAYOUT, *TOPICS, "constants", "prospect"),
     "tick": ("population",),
     "closing": ("config", "ledger", "opening", "pacing"),
     "opening": (*LAYOUT, *TOPICS, "constants", "plan"),
     "by_hand": (*PERSON, "exposure", "visiting", "encounters"),
-    "turn": (*PERSON, *TICK, "births", "encounters", "closing"),
+    "turn": (*PERSON, *TICK, "births", "encounters", "closing", "undo"),
     "turn_desk": ("ledger", "population", "turn"),
     "turns": ("constants", "ledger", "plan", "threads", "turn", "turn_desk", "market"),
     "market_desk": (*LAYOUT, "constants", "plan", "rivalry", "blocks", "worth", "tick", "turn_desk"),
+    "market_mark": (*LAYOUT, "births", "rivalry", "tick", "undo", "market_desk"),
     "market": (
         *LAYOUT,
         *TOPICS,
@@ -68,7 +65,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tick",
         "closing",
         "by_hand",
-        "market_desk",
+        "market_mark",
+        "blocks",
         "turns",
         "turn_desk",
     ),
@@ -82,7 +80,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "market",
         "turns",
         "turn_desk",
-        "rows",
+        "growing",
         "actions",
         "config_*",
         "world*",
@@ -91,7 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "wrappers": ("config", "actions"),
     "impression_desk": ("ledger", "pointers"),
     "impression_view": (*PERSON, "opening"),
-    "impression_turn": (*PERSON, *TICK, "births", "encounters", "turn", *DESK),
+    "impression_turn": (*PERSON, *TICK, "births", "encounters", "turn", "undo", *DESK),
     "impression_kernel": (
         *PERSON,
         *TICK,

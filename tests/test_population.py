@@ -18,6 +18,7 @@ from gaelp_env.population import (
     EMPTY_MINUTE,
     GONE,
     HOT,
+    LINE,
     NEVER_S,
     RING,
     RING_ORDERS,
@@ -41,13 +42,15 @@ def random_users(seed: int, count: int) -> np.ndarray:
     users = np.frombuffer(rng.bytes(count * USER.itemsize), USER).copy()
     users["number"] = np.sort(rng.choice(10**6, count, replace=False))
     users["flags"] &= GONE - 1
+    users["ring_channel"] %= len(CHANNELS)
+    users["ring_clicked"] &= 1
     return users
 
 
 def test_a_user_fits_its_place() -> None:
-    assert (HOT.itemsize, COLD.itemsize) == (128, 72)
-    assert USER.itemsize == HOT.itemsize + COLD.itemsize
-    assert Population(random_users(1, 10)).bytes_a_user == 209
+    assert (HOT.itemsize, COLD.itemsize) == (2 * LINE, LINE)
+    assert Population(random_users(1, 10)).bytes_a_user == 200
+    assert USER.itemsize == 200
     assert STAGES == ("UNAWARE", "AWARE", "CONSIDERING", "INTENT", "CONVERTED")
     assert [stage.name for stage in Stage] == list(STAGES)
 
@@ -63,7 +66,7 @@ def test_rows_come_out_as_they_went_in_however_the_population_grew(seed: int, fi
     assert people.rows(slice(None)).tobytes() == users.tobytes()
     assert people.number[: people.size].tolist() == users["number"].tolist()
     assert people.rows(np.arange(people.size)[::-2]).tobytes() == users[::-2].tobytes()
-    assert people.changed[: people.size].tolist() == [0] * first + [1] * more
+    assert people.changed().tolist() == list(range(first, first + more))
 
 
 def test_rows_are_the_callers() -> None:

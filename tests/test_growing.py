@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from gaelp_env.growing import Growing, joined
 from gaelp_env.ledger import CONVERSION, TOUCH
-from gaelp_env.rows import Rows, joined
 
 
 def some(dtype: Any, counts: list[int], seed: int = 0) -> list[NDArray[Any]]:
@@ -22,7 +22,7 @@ def some(dtype: Any, counts: list[int], seed: int = 0) -> list[NDArray[Any]]:
 
 @given(counts=st.lists(st.integers(0, 90), max_size=12), dtype=st.sampled_from([TOUCH, CONVERSION, np.int64]))
 def test_rows_are_all_that_was_added_in_order(counts: list[int], dtype: Any) -> None:
-    parts, rows = some(dtype, counts), Rows(dtype)
+    parts, rows = some(dtype, counts), Growing(dtype)
     for part in parts:
         rows.add(part)
     together = np.concatenate([np.zeros(0, dtype), *parts])
@@ -33,7 +33,7 @@ def test_rows_are_all_that_was_added_in_order(counts: list[int], dtype: Any) -> 
 
 def test_what_was_forgotten_does_not_come_back() -> None:
     first, second = some(TOUCH, [70, 3])
-    rows = Rows(TOUCH)
+    rows = Growing(TOUCH)
     rows.add(first)
     rows.clear()
     rows.add(second)
@@ -42,7 +42,7 @@ def test_what_was_forgotten_does_not_come_back() -> None:
 
 def test_rows_keep_copies_and_take_rows_that_do_not_lie_side_by_side() -> None:
     given_rows = some(np.int64, [10])[0].copy()
-    rows = Rows(np.int64)
+    rows = Growing(np.int64)
     rows.add(given_rows[::2])
     kept = rows.all().copy()
     given_rows[:] = 0
@@ -58,4 +58,4 @@ def test_joined_rows_are_fresh() -> None:
 
 def test_rows_of_another_layout_are_refused() -> None:
     with pytest.raises(ValueError, match="broadcast"):
-        Rows(TOUCH).add(np.zeros(3, CONVERSION))
+        Growing(TOUCH).add(np.zeros(3, CONVERSION))
