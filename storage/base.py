@@ -6,12 +6,15 @@ caller brings the dtypes of its records; the store keeps their columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from storage.moving import Portion
 
 PUBLIC_COLUMNS: tuple[str, ...] = (
     "user_id",
@@ -186,6 +189,21 @@ class WorldInfo:
     holder: str
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure found and did.
+
+    Attributes:
+      searched: names of what was looked through.
+      erased: what -> how many; 0 is told too.
+      remains: sentences about what may still hold the person, and until when.
+    """
+
+    searched: tuple[str, ...]
+    erased: Mapping[str, int]
+    remains: tuple[str, ...] = ()
+
+
 Public = Callable[[Birth, NDArray[Any], Mapping[int, str]], Mapping[str, Any]]
 """How the public columns of users follow from their records.
 
@@ -208,6 +226,9 @@ class Store(Protocol):
     Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
     Isolation: a reader sees whole commits only.
     Ownership: arrays handed in or out are never kept or changed by the other side afterwards.
+    Moving: what `unload` hands out and `adopt` takes in is the same world to every reader, and goes on alike.
+    Erasure: after `forget` no answer of this class, and no byte that the store can reach, tells of the
+      people; their numbers are never given to anybody else.
 
     Attributes:
       url: of the store.
@@ -294,6 +315,46 @@ class Store(Protocol):
         """Brings the public tables up to the last commit; returns how many commits that took.
 
         Raises WorldBusy if another process writes the place, StoreError without `public`.
+        """
+        ...
+
+    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+        """Hands out a world whole, as of its last commit, in portions that fit in memory.
+
+        All portions are of one commit, whatever is committed meanwhile. Earlier commits do not travel.
+
+        Args:
+          records: False: the head and the public rows only.
+        Raises: WorldNotFound, StoreError; at the first portion.
+        """
+        ...
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """Takes in a world that another store has unloaded, whole or not at all.
+
+        Its commit, people, names, archived people, events and stamps are as they were; rows
+        committed afterwards are stamped later than all of them. How much of one that was broken
+        off is kept for the next try is the store's own affair; until the end nobody sees the world.
+
+        Args:
+          leases: of every shard that is brought, acquired with `expected=None`.
+        Raises: LeaseLost, StoreFull, StoreError with a sentence about what does not fit.
+        """
+        ...
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """The numbers of users by user_id, archived and pruned ones too; who is not known is left out."""
+        ...
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """Erases people of the lease's shard, living or archived, from everything that the store keeps.
+
+        Erased are records, public rows, names, and the events whose field "number" is theirs, of all
+        commits that can be read. A tombstone stays: the number alone, taken for ever as an archived
+        user's is. The market record is the caller's: commit one that does not count them first.
+        Done again it finds nothing more, and finishes what was broken off.
+
+        Raises: LeaseLost, StoreFull, StoreError for a number that never was a user of the shard.
         """
         ...
 

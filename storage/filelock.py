@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from storage import refusals
@@ -44,6 +45,20 @@ def take(path: str) -> None:
             held.count += 1
             return
         _held[path] = _Held(_locked(path), 1)
+
+
+def take_all(paths: Iterable[str]) -> tuple[str, ...]:
+    """Takes the locks of several files, or of none; returns the files. Raises as `take`."""
+    taken: list[str] = []
+    try:
+        for path in paths:
+            take(path)
+            taken.append(path)
+    except BaseException:
+        for path in taken:
+            drop(path)
+        raise
+    return tuple(taken)
 
 
 def drop(path: str) -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import PUBLIC_COLUMNS, Batch, Birth, Lease, Public, Snapshot, WorldInfo, default_id
+from storage.base import (
+    PUBLIC_COLUMNS,
+    Batch,
+    Birth,
+    Erasure,
+    Lease,
+    Public,
+    Snapshot,
+    WorldInfo,
+    default_id,
+)
 from storage.checks import (
     Parcel,
     checked_batch,
@@ -24,21 +34,10 @@ from storage.checks import (
 from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
-from storage.names import EVENT_TABLES, table_key
-from storage.records import dtype_from, records_of, rows_of
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
-    """A user as stored: its record's bytes, what nobody changes afterwards, and the stamps of its row."""
-
-    shard: int
-    name: str | None
-    row: bytes
-    created: str
-    updated: str
-    archived: bool = False
-    pruned: bool = False
+from storage.memory_world import ACTIVE, MemoryWorld, Part, User, apply
+from storage.moving import Gathered, Head, Portion, Stand, beheaded, gathered, portions_of
+from storage.names import EVENT_TABLES, TABLES, named_number, table_key
+from storage.records import dtype_from, records_of
 
 
 @dataclass(slots=True)
@@ -54,34 +53,6 @@ class _Claim:
         return self.holder if leases.has_owner(self.token) else ""
 
 
-@dataclass(slots=True)
-class _Part:
-    """What a shard knows beside its users, as of its last commit."""
-
-    sequence: int
-    market: bytes
-    summary: str
-
-
-@dataclass(slots=True)
-class _World:
-    """A world as of its last commit. Every value is immutable, so shallow copies are whole ones."""
-
-    birth: Birth
-    dtype: str
-    parts: dict[int, _Part] = field(default_factory=dict)
-    users: dict[int, _User] = field(default_factory=dict)
-    events: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {t: [] for t in EVENT_TABLES})
-
-    def draft(self) -> _World:
-        return replace(
-            self,
-            parts={shard: replace(part) for shard, part in self.parts.items()},
-            users=dict(self.users),
-            events={table: list(rows) for table, rows in self.events.items()},
-        )
-
-
 class MemoryPlace:
     """Worlds in this process' memory. A commit works on copies, which replace the worlds at its end."""
 
@@ -90,7 +61,7 @@ class MemoryPlace:
         self.public: Public | None = None
         self.lock = threading.RLock()
         self._clock = clock
-        self._worlds: dict[str, _World] = {}
+        self._worlds: dict[str, MemoryWorld] = {}
         self._claims: dict[tuple[str, int], _Claim] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._stamp = 0
@@ -104,7 +75,7 @@ class MemoryPlace:
         with self.lock:
             return [self._line(world) for world in self._worlds.values()]
 
-    def _line(self, world: _World) -> WorldInfo:
+    def _line(self, world: MemoryWorld) -> WorldInfo:
         parts = [world.parts[shard] for shard in sorted(world.parts)]
         claims = [claim for (name, _), claim in self._claims.items() if name == world.birth.world]
         return WorldInfo(
@@ -195,7 +166,7 @@ class MemoryPlace:
         parcels = [(lease, checked_batch(lease, batch)) for lease, batch in pairs]
         with self.lock:
             stamp = max(self._clock(), self._stamp + 1)
-            drafts: dict[str, _World] = {}
+            drafts: dict[str, MemoryWorld] = {}
             kinds = dict(self._kinds)
             fresh = False
             for lease, parcel in parcels:
@@ -208,15 +179,15 @@ class MemoryPlace:
                     continue
                 if parcel.sequence != (0 if last is None else last + 1):
                     raise refusals.wrong_sequence(parcel.world, parcel.shard, last, parcel.sequence)
-                _apply(world, parcel, time_text(stamp), kinds)
+                apply(world, parcel, time_text(stamp), kinds)
                 fresh = True
             if fresh:
                 self._worlds.update(drafts)
                 self._kinds, self._stamp = kinds, stamp
 
-    def _drafted(self, parcel: Parcel, birth: Birth) -> _World:
+    def _drafted(self, parcel: Parcel, birth: Birth) -> MemoryWorld:
         found = self._worlds.get(parcel.world)
-        return found.draft() if found else _World(birth, parcel.dtype)
+        return found.draft() if found else MemoryWorld(birth, parcel.dtype)
 
     def rows(
         self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
@@ -244,21 +215,22 @@ class MemoryPlace:
             raise refusals.wrong_table(table)
         return self._kinds.get(table, {}), found.events[table]
 
-    def _public_rows(self, world: _World) -> list[tuple[Any, ...]]:
+    def _public_rows(self, world: MemoryWorld) -> list[tuple[Any, ...]]:
         shown = {number: user for number, user in world.users.items() if not user.pruned}
         if shown and self.public is None:
             raise refusals.no_public(world.birth.world, self.where)
         if not shown or self.public is None:
             return []
+        brought = [user.shown for user in shown.values() if user.shown is not None]
+        shown = {number: user for number, user in shown.items() if user.shown is None}
         records = records_of([user.row for user in shown.values()], dtype_from(world.dtype))
         names = {number: user.name for number, user in shown.items() if user.name is not None}
         columns = public_values(self.public, world.birth, records, list(shown), names)
-        active = PUBLIC_COLUMNS.index("is_active")
-        columns[active] = [
-            0 if user.archived else flag for user, flag in zip(shown.values(), columns[active], strict=True)
+        columns[ACTIVE] = [
+            0 if user.archived else flag for user, flag in zip(shown.values(), columns[ACTIVE], strict=True)
         ]
         stamps = [[user.created for user in shown.values()], [user.updated for user in shown.values()]]
-        return sorted(zip(*columns, *stamps, strict=True))
+        return sorted([*zip(*columns, *stamps, strict=True), *brought], key=lambda row: str(row[0]))
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. Here it is done at once."""
@@ -281,7 +253,7 @@ class MemoryPlace:
             last = {row[0]: row[seen] for row in self._public_rows(found)}
             for number, user in list(found.users.items()):
                 if user.archived and not user.pruned and last[user.name or default_id(number)] < moment:
-                    found.users[number] = replace(user, pruned=True, row=b"")
+                    found.users[number] = replace(user, pruned=True, row=b"", shown=None)
 
     def fold(self) -> int:
         """See Store. Nothing waits here: rows are made when they are asked for."""
@@ -289,7 +261,98 @@ class MemoryPlace:
             raise refusals.no_public(next(iter(self._worlds)), self.where)
         return 0
 
-    def _found(self, world: str) -> _World:
+    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+        """See Store."""
+        with self.lock:
+            found = self._found(world)
+            tables = {table: self._table(world, table) for table in TABLES}
+            head = Head(
+                birth=found.birth,
+                dtype=found.dtype,
+                stands={
+                    s: Stand(part.sequence, part.market, part.summary) for s, part in found.parts.items()
+                },
+                kinds={table: dict(kinds) for table, (kinds, _) in tables.items() if kinds},
+                counts={table: self.count(world, table) for table in TABLES},
+                stamp_us=self._stamp,
+            )
+            users = found.users if records else {}
+            whole = Gathered(
+                head,
+                {number: user.shard for number, user in users.items()},
+                {number: user.row for number, user in users.items() if not user.archived},
+                {number: user.name for number, user in users.items() if user.name is not None},
+                {table: list(tables[table][1]) for table in head.kinds},
+            )
+        return portions_of(whole)
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """See Store."""
+        whole = gathered(*beheaded(leases, portions))
+        head, name = whole.head, whole.head.birth.world
+        with self.lock:
+            for lease in leases:
+                self._check_lease(lease)
+            world = (
+                self._worlds[name].draft() if name in self._worlds else MemoryWorld(head.birth, head.dtype)
+            )
+            same_users(name, world.dtype, head.dtype)
+            kinds = dict(self._kinds)
+            for table in EVENT_TABLES:
+                if table in head.kinds:
+                    same_events(table, kinds.setdefault(table, head.kinds[table]), head.kinds[table])
+                    world.events[table].extend(whole.rows[table])
+            shown = {row[0]: row for row in whole.rows["persistent_users"]}
+            for number, shard in whole.shard_of.items():
+                row = shown.get(whole.names.get(number) or default_id(number))
+                stamps = row[-2:] if row else ("", "")
+                living = whole.living.get(number)
+                world.users[number] = User(
+                    shard, whole.names.get(number), living or b"", stamps[0], stamps[1],
+                    archived=living is None, pruned=row is None, shown=row,
+                )  # fmt: skip
+            for shard, stand in head.stands.items():
+                world.parts[shard] = Part(stand.sequence, stand.market, stand.summary)
+            self._worlds[name], self._kinds = world, kinds
+            self._stamp = max(self._stamp, head.stamp_us)
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """See Store."""
+        with self.lock:
+            users = self._found(world).users
+            known = {user.name: number for number, user in users.items() if user.name is not None}
+            found = {name: known.get(name, named_number(name)) for name in user_ids}
+            return {
+                name: number
+                for name, number in found.items()
+                if number in users and (users[number].name or default_id(number)) == name
+            }
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """See Store."""
+        with self.lock:
+            self._check_lease(lease)
+            found = self._found(lease.world)
+            for number in numbers:
+                if number not in found.users or found.users[number].shard != lease.shard:
+                    raise refusals.nobody(lease.world, lease.shard, number)
+            mine = {number: found.users[number] for number in numbers}
+            erased = {
+                "records": sum(bool(user.row) for user in mine.values()),
+                "names": sum(user.name is not None for user in mine.values()),
+                "persistent_users": sum(not user.pruned for user in mine.values()),
+            }
+            tombstone = User(lease.shard, None, b"", "", "", archived=True, pruned=True)
+            found.users.update(dict.fromkeys(mine, tombstone))
+            for table in ("touchpoints", "conversions"):
+                columns, rows = list(self._kinds.get(table, {})), found.events[table]
+                if "number" in columns:
+                    place = columns.index("number")
+                    found.events[table] = [row for row in rows if row[place] not in mine]
+                erased[table] = len(rows) - len(found.events[table])
+            return Erasure(tuple(erased), erased)
+
+    def _found(self, world: str) -> MemoryWorld:
         found = self._worlds.get(world)
         if found is None:
             raise refusals.not_found(world, self.where, self._worlds)
@@ -305,34 +368,3 @@ class MemoryPlace:
     def after_fork(self, *, child: bool) -> None:
         """The child goes on with a private copy."""
         self.lock.release()
-
-
-def _apply(world: _World, parcel: Parcel, stamp: str, kinds: dict[str, Mapping[str, str]]) -> None:
-    same_users(parcel.world, world.dtype, parcel.dtype)
-    _upsert(world, parcel, stamp)
-    _archive(world, parcel, stamp)
-    for table, events in parcel.events.items():
-        same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
-        world.events[table].extend(zip(*events.columns(), strict=True))
-    world.parts[parcel.shard] = _Part(parcel.sequence, parcel.market, parcel.summary)
-
-
-def _upsert(world: _World, parcel: Parcel, stamp: str) -> None:
-    taken = {user.name: number for number, user in world.users.items() if user.name is not None}
-    for number, row in zip(parcel.numbers.tolist(), rows_of(parcel.users), strict=True):
-        name = parcel.names.get(number)
-        before = world.users.get(number)
-        if before is not None and (before.shard, before.name, before.archived) != (parcel.shard, name, False):
-            raise refusals.changed_user(parcel.world)
-        if name is not None and taken.get(name, number) != number:
-            raise refusals.name_taken(parcel.world)
-        created = stamp if before is None else before.created
-        world.users[number] = _User(parcel.shard, name, row, created, stamp)
-
-
-def _archive(world: _World, parcel: Parcel, stamp: str) -> None:
-    for number in parcel.archived.tolist():
-        user = world.users.get(number)
-        if user is None or user.archived or user.shard != parcel.shard:
-            raise refusals.not_archivable(parcel.world)
-        world.users[number] = replace(user, archived=True, updated=stamp)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from storage.base import Batch, Birth, Lease, Public, Snapshot, WorldInfo
+from storage.base import Batch, Birth, Erasure, Lease, Public, Snapshot, WorldInfo
+from storage.moving import Portion
 
 
 class Place(Protocol):
@@ -40,6 +41,10 @@ class Place(Protocol):
     def count(self, world: str, table: str) -> int: ...
     def prune(self, lease: Lease, before: np.datetime64) -> None: ...
     def fold(self) -> int: ...
+    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]: ...
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None: ...
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]: ...
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure: ...
     def close(self) -> None: ...
 
     def before_fork(self) -> None:

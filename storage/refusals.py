@@ -156,6 +156,22 @@ def wrong_sequence(world: str, shard: int, last: int | None, brought: int) -> St
     )
 
 
+def not_whole(world: str, why: str) -> StoreError:
+    """Portions of a world that are none."""
+    return StoreError(
+        f"World {world!r} cannot be taken in: {why}. Unload it again from a store, under a "
+        "lease of each of its shards."
+    )
+
+
+def nobody(world: str, shard: int, number: int) -> StoreError:
+    """A number that is to be forgotten and never was anybody's."""
+    return StoreError(
+        f"World {world!r} (shard {shard}) never had a user of number {number}; nothing was "
+        "erased. Check the number."
+    )
+
+
 def moved(world: str, shard: int, last: int, expected: int) -> WorldMoved:
     """The refusal of a writer who has read an older commit."""
     return WorldMoved(

@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet, finalize
@@ -15,7 +15,18 @@ import numpy as np
 
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
 from storage import filelock
-from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreError, WorldInfo, WorldNotFound
+from storage.base import (
+    Batch,
+    Birth,
+    Erasure,
+    Lease,
+    Public,
+    Snapshot,
+    StoreError,
+    WorldInfo,
+    WorldNotFound,
+)
+from storage.moving import Portion
 from storage.place import Place
 from storage.urls import Address, read_url
 
@@ -180,6 +191,22 @@ class SharedStore:
     def fold(self) -> int:
         """See Store."""
         return self._writable().fold()
+
+    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+        """See Store."""
+        return self._readable().unload(world, records=records)
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """See Store."""
+        self._writable().adopt(leases, portions)
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """See Store."""
+        return self._readable().numbers(world, user_ids)
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """See Store."""
+        return self._writable().forget(lease, numbers)
 
     def close(self) -> None:
         """See Store."""

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,21 +18,25 @@ from typing import Any
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreFull, WorldInfo
+from storage.base import Batch, Birth, Erasure, Lease, Public, Snapshot, StoreFull, WorldInfo
 from storage.checks import Parcel, checked_batch, checked_birth
 from storage.clock import now_us
 from storage.columns import stored_scalar
 from storage.family import writing_locks
+from storage.moving import Portion, beheaded
+from storage.sqlite_adopt import adopt
 from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
 from storage.sqlite_fold import fold
+from storage.sqlite_forget import check_known, erase, scrub
 from storage.sqlite_journal import append, damaged
 from storage.sqlite_lease import check_in_force, grant_lease
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import holders, list_worlds, load_shard, standing
+from storage.sqlite_read import holders, list_worlds, load_shard, numbers_of, standing
 from storage.sqlite_roster import EMPTY, Roster, read_roster
 from storage.sqlite_rows import count_rows, read_rows
 from storage.sqlite_schema import next_stamp, prepare_tables
+from storage.sqlite_unload import unload
 
 ROOM_BYTES = 8_000_000
 """The journal may be so much longer than the people are: a small world is not folded at every commit."""
@@ -111,7 +115,7 @@ class SqlitePlace:
             self._sweep()
             if expected is not None and not self.is_there():
                 raise refusals.not_found(birth.world, self.where, [])
-            locks = self._locked(birth.world)
+            locks = filelock.take_all(writing_locks(self.where, birth.world))
             try:
                 if self._writer is None:
                     self._recover()
@@ -201,6 +205,41 @@ class SqlitePlace:
                 if locks:
                     self._close_writer(locks)
 
+    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+        """See Store."""
+        return unload(self.where, self.public, world, records)
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """See Store."""
+        head, rest = beheaded(leases, portions)
+        world = head.birth.world
+        with self.lock:
+            with self._leased(*leases) as connection:
+                adopt(connection, self.where, head, rest)
+                roster = read_roster(connection, self.where, world)
+            self._rosters[world] = roster
+            self._measure()
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """See Store."""
+        with self._reading(world) as connection:
+            assert connection is not None
+            return numbers_of(connection, self.where, world, user_ids)
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """See Store. The journal is folded first; the file is written anew at the end."""
+        with self.lock:
+            with self._leased(lease):
+                check_known(self._rosters[lease.world], lease, numbers)
+            self._folded()
+            with self._leased(lease) as connection:
+                erased = erase(connection, self.where, lease, numbers)
+                roster = read_roster(connection, self.where, lease.world)
+            self._rosters[lease.world] = roster
+            self._drop_writer()
+            with told(self.where):
+                return scrub(self.where, erased)
+
     def _folded(self) -> int:
         with self._writing() as connection:
             waiting = connection.execute("SELECT count(*) FROM sound").fetchone()[0]
@@ -250,6 +289,10 @@ class SqlitePlace:
     def before_fork(self) -> None:
         """A connection must not cross a fork, so it is closed; the parent opens it again when it writes."""
         self.lock.acquire()
+        self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        """Closes the writing connection; the next write opens it again."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -303,18 +346,6 @@ class SqlitePlace:
             for lease in held:
                 check_in_force(connection, lease, self._clock())
             yield connection
-
-    def _locked(self, world: str) -> tuple[str, ...]:
-        taken: list[str] = []
-        try:
-            for path in writing_locks(self.where, world):
-                filelock.take(path)
-                taken.append(path)
-        except BaseException:
-            for path in taken:
-                filelock.drop(path)
-            raise
-        return tuple(taken)
 
     def _unlock(self, locks: tuple[str, ...]) -> None:
         """Drops the locks of one lease; with the last lease the journal is folded and the file let go of."""

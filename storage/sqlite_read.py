@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, Snapshot, WorldInfo
+from storage.base import Birth, Snapshot, WorldInfo, default_id
 from storage.identity import Process, this_process
+from storage.names import named_number
 from storage.records import dtype_from
 from storage.sqlite_blocks import read_base
 from storage.sqlite_journal import deltas
 from storage.sqlite_merge import merged, together
+from storage.sqlite_roster import read_roster
 from storage.sqlite_schema import BIRTH
 
 _LEASE = (
@@ -120,6 +123,22 @@ def load_shard(connection: sqlite3.Connection, world: str, shard: int, path: str
         names = {number: names[number] for number in sorted(living.intersection(names))}
     sequence, market, summary = stand
     return Snapshot(Birth(*birth), shard, sequence, users, names, market, json.loads(summary))
+
+
+def numbers_of(
+    connection: sqlite3.Connection, path: str, world: str, user_ids: Sequence[str]
+) -> dict[str, int]:
+    """See Store.numbers."""
+    check_born(connection, world, path)
+    roster = read_roster(connection, path, world)
+    found = {name: roster.taken.get(name, named_number(name)) for name in user_ids}
+    return {
+        name: number
+        for name, number in found.items()
+        if number is not None
+        and roster.names.get(number, default_id(number)) == name
+        and roster.knows(number)
+    }
 
 
 def check_born(connection: sqlite3.Connection, world: str, path: str) -> None:

@@ -54,6 +54,11 @@ class Roster:
             here, gone = here[~_among(here, leaving)], _joined(gone, leaving)
         return Roster({**self.living, parcel.shard: here}, gone, names, taken), len(new)
 
+    def knows(self, number: int) -> bool:
+        """Whether a number is, or was, somebody's."""
+        one = np.array([number], np.int64)
+        return any(bool(_among(one, numbers)[0]) for numbers in (self.gone, *self.living.values()))
+
     def _named(self, parcel: Parcel, new: set[int]) -> tuple[Mapping[int, str], Mapping[str, int]]:
         if self.names:
             named = np.fromiter(self.names, np.int64, len(self.names))

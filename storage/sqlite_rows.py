@@ -57,7 +57,7 @@ def count_rows(connection: sqlite3.Connection, world: str, table: str, path: str
         return 0
     folded: int
     if table == "persistent_users":
-        folded = connection.execute(f"SELECT count(*) FROM {_users_table(connection, world)}").fetchone()[0]
+        folded = connection.execute(f"SELECT count(*) FROM {users_table(connection, world)}").fetchone()[0]
         fresh = connection.execute("SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?", (world,))
         return folded + int(fresh.fetchone()[0])
     folded = connection.execute(f"SELECT count(*) FROM main.{table} WHERE world = ?", (world,)).fetchone()[0]
@@ -74,7 +74,7 @@ def _kinds(connection: sqlite3.Connection, table: str) -> Mapping[str, str]:
     return known_kinds(connection, table)
 
 
-def _users_table(connection: sqlite3.Connection, world: str) -> str:
+def users_table(connection: sqlite3.Connection, world: str) -> str:
     found = connection.execute("SELECT max(users_table) FROM worlds WHERE world = ?", (world,))
     return f"main.{quoted(found.fetchone()[0])}"
 
@@ -87,7 +87,7 @@ def _users(
     chosen: Mapping[str, Any],
     limit: int | None,
 ) -> list[tuple[Any, ...]]:
-    folded = _users_table(connection, world)
+    folded = users_table(connection, world)
     names = ", ".join(PUBLIC_COLUMNS)
     tests = "".join(f" AND {quoted(name)} IS ?" for name in chosen)
     values = [*chosen.values()]
@@ -100,8 +100,8 @@ def _users(
         ).fetchall()
     if public is None:
         raise refusals.no_public(world, path)
-    with _temporary(connection, "persistent_users", public_definition()) as replayed:
-        _replay_users(connection, public, world, folded, replayed, changes)
+    with temporary(connection, "persistent_users", public_definition()) as replayed:
+        replay_users(connection, public, world, folded, replayed, changes)
         return connection.execute(
             f"SELECT {names} FROM {folded} WHERE user_id NOT IN (SELECT user_id FROM {replayed}){tests}"
             f" UNION ALL SELECT {names} FROM {replayed} WHERE 1{tests}{end}",
@@ -140,7 +140,7 @@ def _only(changes: Changes, number: int) -> Changes:
     )
 
 
-def _replay_users(
+def replay_users(
     connection: sqlite3.Connection,
     public: Public,
     world: str,
@@ -182,7 +182,7 @@ def _events(
     ).fetchall()
     if len(found) == limit:
         return found
-    with _temporary(connection, table, events_definition(known_kinds(connection, table))) as replayed:
+    with temporary(connection, table, events_definition(known_kinds(connection, table))) as replayed:
         for delta in deltas(connection, path, world, table=table):
             append_events(connection, _REPLAYED, delta, table)
         rest = -1 if limit is None else limit - len(found)
@@ -191,7 +191,7 @@ def _events(
 
 
 @contextmanager
-def _temporary(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[str]:
+def temporary(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[str]:
     name = f"{_REPLAYED}{table}"
     connection.execute(f"CREATE TEMP TABLE replayed_{table} ({columns})")
     try:
