@@ -1,8 +1,11 @@
-"""The commands that look after a store: `gaelp fold`, `gaelp copy`, `gaelp repair` and `gaelp torture`."""
+"""The commands that look after a store: `gaelp fold`, `copy`, `export`, `forget`, `repair` and `torture`."""
 
 from __future__ import annotations
 
 import json as json_text
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,12 +31,14 @@ def fold(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 def copy(
     source: Annotated[str, typer.Argument(help="The store to copy: sqlite:///FILE.")],
     target: Annotated[str, typer.Argument(help="Where to: sqlite:///OTHER.")],
+    world: Annotated[str | None, typer.Option(help="This world only.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Copy a store, and the files beside it, as of its last commit, and compare the two."""
+    """Copy a store, or one world of it, as of its last commit, and compare the two."""
     from agents.store_care import copy_store
 
-    worlds = copy_store(source, target)
+    with _progress("copy") as watch:
+        worlds = copy_store(source, target, world, watch)
     if json:
         typer.echo(json_text.dumps(worlds, indent=2))
         return
@@ -41,6 +46,42 @@ def copy(
         counts = ", ".join(f"{count:,} {table}" for table, count in line["counts"].items())
         done = "copied" if line["now"] else "there already"
         typer.echo(f"{line['store']} {line['world']}: {done}, commit {line['commit']}, {counts}")
+
+
+def export(
+    store: Annotated[str, typer.Argument(help="The store: sqlite:///FILE.")],
+    world: Annotated[str, typer.Option(help="The world to export.")] = "demo",
+    to: Annotated[Path, typer.Option(help="Folder of the files; made if need be.")] = Path("export"),
+    json: JsonOption = False,
+) -> None:
+    """Write a world's users, touchpoints, conversions and episodes as Parquet files."""
+    from agents.store_export import export_world
+
+    with _progress("export") as watch:
+        report = export_world(store, world, to, watch)
+    if json:
+        typer.echo(json_text.dumps(report, indent=2))
+        return
+    for file in report["files"].values():
+        typer.echo(f"{file['file']}: {file['rows']:,} rows, {file['bytes']:,} bytes")
+    typer.echo(f"World {world!r} as of commit {report['sequence']}.")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, if that is a terminal; gives (world, how much of it, of how much)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(f"{what} {{task.description}}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda world, passed, whole: bar.update(
+            task, description=world, completed=passed, total=max(whole, 1)
+        )
 
 
 def repair(

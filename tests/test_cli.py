@@ -20,10 +20,10 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "repair", "torture", "check",
-    "calibrate", "version",
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "export", "repair", "torture",
+    "check", "calibrate", "version",
 )  # fmt: skip
-ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}"}
+ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}", "export": " {store}"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
