@@ -13,6 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.errors import BadStoreURL as BadStoreURL
+from storage.errors import BadWorldName as BadWorldName
+from storage.errors import CommitNotFound as CommitNotFound
+from storage.errors import LeaseLost as LeaseLost
+from storage.errors import NotAStore as NotAStore
+from storage.errors import StoreError as StoreError
+from storage.errors import StoreFull as StoreFull
+from storage.errors import WorldBusy as WorldBusy
+from storage.errors import WorldExists as WorldExists
+from storage.errors import WorldMoved as WorldMoved
+from storage.errors import WorldNotFound as WorldNotFound
+
 if TYPE_CHECKING:
     from storage.moving import Portion
 
@@ -37,46 +49,6 @@ PUBLIC_COLUMNS: tuple[str, ...] = (
 
 STORE_STAMPED: tuple[str, ...] = ("created_at", "updated_at")
 """Audit columns that the store fills at each commit; the caller brings the others."""
-
-
-class StoreError(Exception):
-    """A store could not do what was asked; the message says what to do."""
-
-
-class BadStoreURL(StoreError, ValueError):
-    """A store URL that cannot be read."""
-
-
-class NotAStore(StoreError):
-    """The file exists and is no gaelp store, or is of a newer schema, or is damaged."""
-
-
-class BadWorldName(StoreError, ValueError):
-    """A name that no world can have."""
-
-
-class WorldNotFound(StoreError, LookupError):
-    """No world of that name lives in the store."""
-
-
-class WorldExists(StoreError):
-    """A world of that name is there already."""
-
-
-class WorldBusy(StoreError):
-    """Another writer holds the world; the message names it, since when, and what to do."""
-
-
-class WorldMoved(StoreError):
-    """The world was committed to by somebody else since it was read."""
-
-
-class LeaseLost(StoreError):
-    """The lease was taken over; nothing of the refused batch was written."""
-
-
-class StoreFull(StoreError, OSError):
-    """The disk or quota is full, or the place is read-only; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -163,6 +135,8 @@ class Snapshot:
     Attributes:
       users: structured rows `[U]` of all users not archived, sorted by number.
       names: number -> user_id for every loaded user whose user_id is not `default_id(number)`.
+      erased: people were erased after this commit (see Store.forget): they are not among the users, but the
+        market record may count them.
     """
 
     birth: Birth
@@ -172,6 +146,7 @@ class Snapshot:
     names: Mapping[int, str]
     market: bytes
     summary: Mapping[str, Any]
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +179,27 @@ class Erasure:
     remains: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """A line of `history()`: a commit of a shard that can be read.
+
+    Attributes:
+      committed_at: when, as its `updated_at` has it (text, UTC).
+      summary: as the batch brought it.
+    """
+
+    sequence: int
+    committed_at: str
+    summary: Mapping[str, Any]
+
+
+Floor = Callable[[str, int], int | None]
+"""Which commit of a shard must stay readable, whatever the world's retention says.
+
+Takes the world and the shard of which commits are about to be let go, while that is done. Returns the lowest
+such commit; the retention counts back from there. None asks for nothing.
+"""
+
 Public = Callable[[Birth, NDArray[Any], Mapping[int, str]], Mapping[str, Any]]
 """How the public columns of users follow from their records.
 
@@ -229,6 +225,9 @@ class Store(Protocol):
     Moving: what `unload` hands out and `adopt` takes in is the same world to every reader, and goes on alike.
     Erasure: after `forget` no answer of this class, and no byte that the store can reach, tells of the
       people; their numbers are never given to anybody else.
+    Past: commits within a world's retention (see `keep`) are read as they were: load, rows and count with
+      `at` say what they said when that commit was the last one, but for what was pruned since. Older ones
+      may be readable for a while (see `history`).
 
     Attributes:
       url: of the store.
@@ -248,8 +247,18 @@ class Store(Protocol):
         """Lists the worlds of this store in the order of their birth."""
         ...
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
-        """Reads a shard as of its last commit. Raises WorldNotFound."""
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
+        """Reads a shard as of a commit, the last one if `at` is None.
+
+        Raises WorldNotFound; CommitNotFound for a commit that is not in `history`.
+        """
+        ...
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """Lists the commits of a shard that can be read, without a gap, oldest first.
+
+        Raises WorldNotFound.
+        """
         ...
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
@@ -287,6 +296,7 @@ class Store(Protocol):
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Reads the public tables as plain rows (dicts of Python scalars): users by user_id, events in the
         order in which they were committed.
@@ -298,11 +308,26 @@ class Store(Protocol):
         Args:
           table: "persistent_users", "touchpoints", "conversions" or "episodes".
           where: column -> value; all must be equal.
+          at: as of that commit of every shard; CommitNotFound if one of them does not have it.
         """
         ...
 
-    def count(self, world: str, table: str) -> int:
-        """Counts the rows of a public table."""
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+        """Counts the rows of a public table, `at` as in `rows`."""
+        ...
+
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """Sets the retention of a world: how many of its commits stay readable.
+
+        It lasts, for all shards, until it is set again. What is no longer wanted goes at the next commit or
+        fold.
+
+        Args:
+          commits: the last so many of each shard, >= 1; 1 (the last one) unless it was set; None: as it was.
+          hours: also those that were the last one at some moment of so many hours (wall clock, >= 0) before
+            the shard's last commit; 0 unless it was set; None: as it was.
+        Raises: StoreError for numbers that make no sense, LeaseLost.
+        """
         ...
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:

@@ -15,7 +15,9 @@ from storage.base import (
     PUBLIC_COLUMNS,
     Batch,
     Birth,
+    CommitInfo,
     Erasure,
+    Floor,
     Lease,
     Public,
     Snapshot,
@@ -26,18 +28,19 @@ from storage.checks import (
     Parcel,
     checked_batch,
     checked_birth,
+    checked_keep,
     checked_limit,
     public_values,
-    same_events,
-    same_users,
 )
 from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
-from storage.memory_world import ACTIVE, MemoryWorld, Part, User, apply
-from storage.moving import Gathered, Head, Portion, Stand, beheaded, gathered, portions_of
+from storage.memory_moving import adopted, erased, whole_of
+from storage.memory_world import ACTIVE, MemoryWorld, Rows, User
+from storage.moving import Portion, beheaded, gathered, portions_of
 from storage.names import EVENT_TABLES, TABLES, named_number, table_key
 from storage.records import dtype_from, records_of
+from storage.retention import Retention
 
 
 @dataclass(slots=True)
@@ -59,10 +62,12 @@ class MemoryPlace:
     def __init__(self, where: str, clock: Callable[[], int] = now_us) -> None:
         self.where = where
         self.public: Public | None = None
+        self.floor: Floor | None = None
         self.lock = threading.RLock()
         self._clock = clock
         self._worlds: dict[str, MemoryWorld] = {}
         self._claims: dict[tuple[str, int], _Claim] = {}
+        self._retentions: dict[str, Retention] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._stamp = 0
 
@@ -90,14 +95,12 @@ class MemoryPlace:
         with self.lock:
             return {name: claim.living() for (name, _), claim in self._claims.items() if claim.living()}
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         with self.lock:
-            found = self._found(world)
-            if shard not in found.parts:
-                raise refusals.no_shard(world, shard, self.where)
-            part = found.parts[shard]
-            living = {n: u for n, u in sorted(found.users.items()) if u.shard == shard and not u.archived}
+            found = self._found(world, shard)
+            part, users = found.part_at(shard, at, self.where)
+            living = {n: u for n, u in sorted(users.items()) if u.shard == shard and not u.archived}
             return Snapshot(
                 birth=found.birth,
                 shard=shard,
@@ -106,7 +109,18 @@ class MemoryPlace:
                 names={number: user.name for number, user in living.items() if user.name is not None},
                 market=part.market,
                 summary=json.loads(part.summary),
+                erased=part.sequence < found.erased_at.get(shard, 0),
             )
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """See Store."""
+        with self.lock:
+            found = self._found(world, shard)
+            parts = [version.part for _, version in sorted(found.past.get(shard, {}).items())]
+            return [
+                CommitInfo(part.sequence, time_text(part.stamp_us), json.loads(part.summary))
+                for part in [*parts, found.parts[shard]]
+            ]
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
         """See Store."""
@@ -179,9 +193,12 @@ class MemoryPlace:
                     continue
                 if parcel.sequence != (0 if last is None else last + 1):
                     raise refusals.wrong_sequence(parcel.world, parcel.shard, last, parcel.sequence)
-                apply(world, parcel, time_text(stamp), kinds)
+                keep = self.floor is not None or self._retention(parcel.world) != Retention()
+                world.apply(parcel, stamp, kinds, keep=keep)
                 fresh = True
             if fresh:
+                for name, world in drafts.items():
+                    world.let_go(self._retention(name), self.floor)
                 self._worlds.update(drafts)
                 self._kinds, self._stamp = kinds, stamp
 
@@ -190,33 +207,40 @@ class MemoryPlace:
         return found.draft() if found else MemoryWorld(birth, parcel.dtype)
 
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self.lock:
-            kinds, rows = self._table(world, table)
+            kinds, rows = self._table(world, table, at)
             chosen = wanted(where, kinds, table)
             places = [(list(kinds).index(name), value) for name, value in chosen.items()]
             match = [row for row in rows if all(row[place] == value for place, value in places)]
             return iter([dict(zip(kinds, row, strict=True)) for row in match[: checked_limit(limit)]])
 
-    def count(self, world: str, table: str) -> int:
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
         """See Store."""
         with self.lock:
             if table == "persistent_users":
-                return sum(not user.pruned for user in self._found(world).users.values())
-            return len(self._table(world, table)[1])
+                users = self._found(world).users_at(at, self.where)
+                return sum(not user.pruned for user in users.values())
+            return len(self._table(world, table, at)[1])
 
-    def _table(self, world: str, table: str) -> tuple[Mapping[str, str], list[tuple[Any, ...]]]:
+    def _table(self, world: str, table: str, at: int | None) -> tuple[Mapping[str, str], Rows]:
         found = self._found(world)
         if table == "persistent_users":
-            return PUBLIC_KINDS, self._public_rows(found)
+            return PUBLIC_KINDS, self._public_rows(found, found.users_at(at, self.where))
         if table not in EVENT_TABLES:
             raise refusals.wrong_table(table)
-        return self._kinds.get(table, {}), found.events[table]
+        return self._kinds.get(table, {}), found.rows_at(table, at, self.where)
 
-    def _public_rows(self, world: MemoryWorld) -> list[tuple[Any, ...]]:
-        shown = {number: user for number, user in world.users.items() if not user.pruned}
+    def _public_rows(self, world: MemoryWorld, users: Mapping[int, User]) -> Rows:
+        shown = {number: user for number, user in users.items() if not user.pruned}
         if shown and self.public is None:
             raise refusals.no_public(world.birth.world, self.where)
         if not shown or self.public is None:
@@ -232,6 +256,16 @@ class MemoryPlace:
         stamps = [[user.created for user in shown.values()], [user.updated for user in shown.values()]]
         return sorted([*zip(*columns, *stamps, strict=True), *brought], key=lambda row: str(row[0]))
 
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """See Store."""
+        checked_keep(commits, hours)
+        with self.lock:
+            self._check_lease(lease)
+            self._retentions[lease.world] = self._retention(lease.world).changed(commits, hours)
+
+    def _retention(self, world: str) -> Retention:
+        return self._retentions.get(world, Retention())
+
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. Here it is done at once."""
         moment = stored_scalar("before", "time", before)
@@ -243,17 +277,28 @@ class MemoryPlace:
             kinds = list(self._kinds.get("touchpoints", {}).values())
             if "time" in kinds:
                 place = kinds.index("time")
-                rows = found.events["touchpoints"]
                 found.events["touchpoints"] = [
-                    row for row in rows if row[place] is None or row[place] >= moment
+                    (sequence, row)
+                    for sequence, row in found.events["touchpoints"]
+                    if row[place] is None or row[place] >= moment
                 ]
-            if not any(user.archived and not user.pruned for user in found.users.values()):
-                return
-            seen = PUBLIC_COLUMNS.index("last_seen")
-            last = {row[0]: row[seen] for row in self._public_rows(found)}
-            for number, user in list(found.users.items()):
-                if user.archived and not user.pruned and last[user.name or default_id(number)] < moment:
-                    found.users[number] = replace(user, pruned=True, row=b"", shown=None)
+            found.users = self._without_old(found, found.users, moment)
+            for versions in found.past.values():
+                for version in versions.values():
+                    version.users = self._without_old(found, version.users, moment)
+
+    def _without_old(self, world: MemoryWorld, users: dict[int, User], moment: str) -> dict[int, User]:
+        gone = {number: user for number, user in users.items() if user.archived and not user.pruned}
+        if not gone:
+            return users
+        seen = PUBLIC_COLUMNS.index("last_seen")
+        last = {row[0]: row[seen] for row in self._public_rows(world, gone)}
+        old = {
+            n: replace(u, pruned=True, row=b"", shown=None)
+            for n, u in gone.items()
+            if last[u.name or default_id(n)] < moment
+        }
+        return {**users, **old}
 
     def fold(self) -> int:
         """See Store. Nothing waits here: rows are made when they are asked for."""
@@ -265,55 +310,22 @@ class MemoryPlace:
         """See Store."""
         with self.lock:
             found = self._found(world)
-            tables = {table: self._table(world, table) for table in TABLES}
-            head = Head(
-                birth=found.birth,
-                dtype=found.dtype,
-                stands={
-                    s: Stand(part.sequence, part.market, part.summary) for s, part in found.parts.items()
-                },
-                kinds={table: dict(kinds) for table, (kinds, _) in tables.items() if kinds},
-                counts={table: self.count(world, table) for table in TABLES},
-                stamp_us=self._stamp,
-            )
-            users = found.users if records else {}
-            whole = Gathered(
-                head,
-                {number: user.shard for number, user in users.items()},
-                {number: user.row for number, user in users.items() if not user.archived},
-                {number: user.name for number, user in users.items() if user.name is not None},
-                {table: list(tables[table][1]) for table in head.kinds},
-            )
+            tables = {table: self._table(world, table, None) for table in TABLES}
+            whole = whole_of(found, tables, self._stamp, self._retention(world))
+        if not records:
+            whole.shard_of.clear()
         return portions_of(whole)
 
     def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
         """See Store."""
         whole = gathered(*beheaded(leases, portions))
-        head, name = whole.head, whole.head.birth.world
+        head, name, kinds = whole.head, whole.head.birth.world, dict(self._kinds)
         with self.lock:
             for lease in leases:
                 self._check_lease(lease)
-            world = (
-                self._worlds[name].draft() if name in self._worlds else MemoryWorld(head.birth, head.dtype)
-            )
-            same_users(name, world.dtype, head.dtype)
-            kinds = dict(self._kinds)
-            for table in EVENT_TABLES:
-                if table in head.kinds:
-                    same_events(table, kinds.setdefault(table, head.kinds[table]), head.kinds[table])
-                    world.events[table].extend(whole.rows[table])
-            shown = {row[0]: row for row in whole.rows["persistent_users"]}
-            for number, shard in whole.shard_of.items():
-                row = shown.get(whole.names.get(number) or default_id(number))
-                stamps = row[-2:] if row else ("", "")
-                living = whole.living.get(number)
-                world.users[number] = User(
-                    shard, whole.names.get(number), living or b"", stamps[0], stamps[1],
-                    archived=living is None, pruned=row is None, shown=row,
-                )  # fmt: skip
-            for shard, stand in head.stands.items():
-                world.parts[shard] = Part(stand.sequence, stand.market, stand.summary)
+            world = adopted(self._worlds.get(name), whole, kinds)
             self._worlds[name], self._kinds = world, kinds
+            self._retentions[name] = head.retention
             self._stamp = max(self._stamp, head.stamp_us)
 
     def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
@@ -332,30 +344,17 @@ class MemoryPlace:
         """See Store."""
         with self.lock:
             self._check_lease(lease)
-            found = self._found(lease.world)
-            for number in numbers:
-                if number not in found.users or found.users[number].shard != lease.shard:
-                    raise refusals.nobody(lease.world, lease.shard, number)
-            mine = {number: found.users[number] for number in numbers}
-            erased = {
-                "records": sum(bool(user.row) for user in mine.values()),
-                "names": sum(user.name is not None for user in mine.values()),
-                "persistent_users": sum(not user.pruned for user in mine.values()),
-            }
-            tombstone = User(lease.shard, None, b"", "", "", archived=True, pruned=True)
-            found.users.update(dict.fromkeys(mine, tombstone))
-            for table in ("touchpoints", "conversions"):
-                columns, rows = list(self._kinds.get(table, {})), found.events[table]
-                if "number" in columns:
-                    place = columns.index("number")
-                    found.events[table] = [row for row in rows if row[place] not in mine]
-                erased[table] = len(rows) - len(found.events[table])
-            return Erasure(tuple(erased), erased)
+            world = self._found(lease.world).draft()
+            erasure = erased(world, lease, numbers, self._kinds)
+            self._worlds[lease.world] = world
+            return erasure
 
-    def _found(self, world: str) -> MemoryWorld:
+    def _found(self, world: str, shard: int | None = None) -> MemoryWorld:
         found = self._worlds.get(world)
         if found is None:
             raise refusals.not_found(world, self.where, self._worlds)
+        if shard is not None and shard not in found.parts:
+            raise refusals.no_shard(world, shard, self.where)
         return found
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from storage import refusals
 from storage.base import Birth, Lease
 from storage.records import dtype_from, records_of, rows_of
+from storage.retention import Retention
 
 PEOPLE_AT_ONCE = 1 << 16
 """Users in a portion, at most."""
@@ -27,11 +28,12 @@ ROWS_AT_ONCE = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Where a shard stands: its last commit, the market record and the summary (JSON) as of it."""
+    """Where a shard stands: its last commit, its stamp, the market record and the summary (JSON) as of it."""
 
     sequence: int
     market: bytes
     summary: str
+    committed_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Head:
       kinds: public table -> column -> kind (see `columns`); of an event table that nothing was ever
         brought for, nothing.
       counts: public table -> rows.
+      retention: of the world; earlier commits themselves do not travel.
       stamp_us: no commit of the store was stamped later, microseconds since 1970.
     """
 
@@ -52,6 +55,7 @@ class Head:
     stands: Mapping[int, Stand]
     kinds: Mapping[str, Mapping[str, str]]
     counts: Mapping[str, int]
+    retention: Retention
     stamp_us: int
 
 
@@ -98,7 +102,7 @@ Portion = Head | People | Left | Rows
 class Digest:
     """A checksum of a world as its portions pass: equal for equal worlds, however they were cut up.
 
-    Stamps of the store and the holder of the world are left out.
+    Stamps of the store, the retention and the holder of the world are left out.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from storage.base import Batch, Birth, Erasure, Lease, Public, Snapshot, WorldInfo
+from storage.base import (
+    Batch,
+    Birth,
+    CommitInfo,
+    Erasure,
+    Floor,
+    Lease,
+    Public,
+    Snapshot,
+    WorldInfo,
+)
 from storage.moving import Portion
 
 
@@ -16,10 +26,15 @@ class Place(Protocol):
 
     Thread safety: every verb may be called from any thread.
     Forking: `before_fork` leaves nothing open that a child must not share.
+
+    Attributes:
+      floor: asked before commits of a shard are let go of, see storage.base.Floor. The shards of a world
+        that live in this place need none: what the one that is furthest behind has reached stays readable.
     """
 
     where: str
     public: Public | None
+    floor: Floor | None
 
     def is_there(self) -> bool:
         """Whether there is anything to read: for a file, whether it exists."""
@@ -30,15 +45,23 @@ class Place(Protocol):
         ...
 
     def worlds(self) -> list[WorldInfo]: ...
-    def load(self, world: str, shard: int = 0) -> Snapshot: ...
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot: ...
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]: ...
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease: ...
     def heartbeat(self, lease: Lease) -> None: ...
     def release(self, lease: Lease) -> None: ...
     def commit(self, pairs: Sequence[tuple[Lease, Batch]]) -> None: ...
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]: ...
-    def count(self, world: str, table: str) -> int: ...
+    def count(self, world: str, table: str, *, at: int | None = None) -> int: ...
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None: ...
     def prune(self, lease: Lease, before: np.datetime64) -> None: ...
     def fold(self) -> int: ...
     def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]: ...

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,25 +18,32 @@ from typing import Any
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, Erasure, Lease, Public, Snapshot, StoreFull, WorldInfo
-from storage.checks import Parcel, checked_batch, checked_birth
+from storage.base import (
+    Batch,
+    Birth,
+    CommitInfo,
+    Floor,
+    Lease,
+    Public,
+    Snapshot,
+    StoreFull,
+    WorldInfo,
+)
+from storage.checks import Parcel, checked_batch, checked_birth, checked_keep
 from storage.clock import now_us
 from storage.columns import stored_scalar
 from storage.family import writing_locks
-from storage.moving import Portion, beheaded
-from storage.sqlite_adopt import adopt
 from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
 from storage.sqlite_fold import fold
-from storage.sqlite_forget import check_known, erase, scrub
 from storage.sqlite_journal import append, damaged
 from storage.sqlite_lease import check_in_force, grant_lease
+from storage.sqlite_moves import Moves
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import holders, list_worlds, load_shard, numbers_of, standing
+from storage.sqlite_read import holders, list_commits, list_worlds, load_shard, standing
 from storage.sqlite_roster import EMPTY, Roster, read_roster
 from storage.sqlite_rows import count_rows, read_rows
 from storage.sqlite_schema import next_stamp, prepare_tables
-from storage.sqlite_unload import unload
 
 ROOM_BYTES = 8_000_000
 """The journal may be so much longer than the people are: a small world is not folded at every commit."""
@@ -52,18 +59,20 @@ class _Mine:
     locks: tuple[str, ...]
 
 
-class SqlitePlace:
+class SqlitePlace(Moves):
     """A file of worlds, as this process has it.
 
     The file is locked, created and opened for writing with the first lease, and let go with the
     last; between them one connection does everything. Without a lease each read opens its own.
     The journal is folded when it outgrows the people, with the last lease, on request, and with the first
-    lease if a writer has left one behind.
+    lease if a writer has left one behind. A fold asks `floor` (see Place) which commits must stay readable
+    beside those that a world's retention keeps.
     """
 
     def __init__(self, path: str, clock: Callable[[], int] = now_us) -> None:
         self.where = path
         self.public: Public | None = None
+        self.floor: Floor | None = None
         self.lock = threading.RLock()
         self._clock = clock
         self._writer: sqlite3.Connection | None = None
@@ -85,25 +94,37 @@ class SqlitePlace:
         with self._reading() as connection:
             return holders(connection, self._clock()) if connection else {}
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return load_shard(connection, world, shard, self.where)
+            return load_shard(connection, world, shard, self.where, at)
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """See Store."""
+        with self._reading(world) as connection:
+            assert connection is not None
+            return list_commits(connection, world, shard, self.where)
 
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return iter(read_rows(connection, self.where, self.public, world, table, where, limit))
+            return iter(read_rows(connection, self.where, self.public, world, table, where, limit, at))
 
-    def count(self, world: str, table: str) -> int:
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return count_rows(connection, world, table, self.where)
+            return count_rows(connection, world, table, self.where, at)
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
         """See Store."""
@@ -181,6 +202,16 @@ class SqlitePlace:
             )
         return rosters, written
 
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """See Store."""
+        checked_keep(commits, hours)
+        with self.lock, self._leased(lease) as connection:
+            connection.execute(
+                "UPDATE worlds SET keep_commits = coalesce(?1, keep_commits), keep_hours ="
+                " coalesce(?2, keep_hours) WHERE world = ?3",
+                (commits, hours, lease.world),
+            )
+
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. It is noted, and done by the next fold."""
         moment = stored_scalar("before", "time", before)
@@ -205,48 +236,13 @@ class SqlitePlace:
                 if locks:
                     self._close_writer(locks)
 
-    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
-        """See Store."""
-        return unload(self.where, self.public, world, records)
-
-    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
-        """See Store."""
-        head, rest = beheaded(leases, portions)
-        world = head.birth.world
-        with self.lock:
-            with self._leased(*leases) as connection:
-                adopt(connection, self.where, head, rest)
-                roster = read_roster(connection, self.where, world)
-            self._rosters[world] = roster
-            self._measure()
-
-    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
-        """See Store."""
-        with self._reading(world) as connection:
-            assert connection is not None
-            return numbers_of(connection, self.where, world, user_ids)
-
-    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
-        """See Store. The journal is folded first; the file is written anew at the end."""
-        with self.lock:
-            with self._leased(lease):
-                check_known(self._rosters[lease.world], lease, numbers)
-            self._folded()
-            with self._leased(lease) as connection:
-                erased = erase(connection, self.where, lease, numbers)
-                roster = read_roster(connection, self.where, lease.world)
-            self._rosters[lease.world] = roster
-            self._drop_writer()
-            with told(self.where):
-                return scrub(self.where, erased)
-
     def _folded(self) -> int:
         with self._writing() as connection:
             waiting = connection.execute("SELECT count(*) FROM sound").fetchone()[0]
             if waiting and self.public is None:
                 world = connection.execute("SELECT world FROM sound LIMIT 1").fetchone()[0]
                 raise refusals.no_public(world, self.where)
-            folded = fold(connection, self.where, self.public) if self.public is not None else 0
+            folded = fold(connection, self.where, self.public, self.floor) if self.public is not None else 0
         self._measure()
         return folded
 

@@ -66,10 +66,13 @@ def _stand(connection: sqlite3.Connection, head: Head, gone: Mapping[int, list[N
     world = head.birth.world
     for shard, stand in head.stands.items():
         connection.execute(
-            "UPDATE worlds SET sequence = ?, market = ?, summary = ?, committed_at = ?"
-            " WHERE world = ? AND shard = ?",
-            (stand.sequence, stand.market, stand.summary, time_text(head.stamp_us), world, shard),
-        )
+            "UPDATE worlds SET sequence = ?, market = ?, summary = ?, committed_at = ?, keep_commits = ?,"
+            " keep_hours = ? WHERE world = ? AND shard = ?",
+            (
+                stand.sequence, stand.market, stand.summary, time_text(stand.committed_us),
+                head.retention.commits, head.retention.hours, world, shard,
+            ),
+        )  # fmt: skip
         if gone[shard]:
             numbers = np.concatenate(gone[shard]).astype("<i8").tobytes()
             connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (world, shard, numbers))

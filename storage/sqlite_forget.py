@@ -12,10 +12,14 @@ from storage import refusals
 from storage.base import Erasure, Lease, default_id
 from storage.sqlite_blocks import without_people
 from storage.sqlite_merge import Numbers
+from storage.sqlite_past import out_of_past
 from storage.sqlite_roster import Roster
 from storage.sqlite_schema import known_kinds, quoted
 
-SEARCHED = ("base", "journal", "persistent_users", "touchpoints", "conversions", "names", "free pages", "log")
+SEARCHED = (
+    "base", "journal", "past", "persistent_users", "touchpoints", "conversions", "names", "free pages", "log",
+)  # fmt: skip
+"""Tables, and where else bytes may lie."""
 _WAIT_MS = 5_000
 
 
@@ -46,6 +50,7 @@ def erase(connection: sqlite3.Connection, path: str, lease: Lease, numbers: Sequ
     counted = [(world, number) for number in leaving.tolist()]
     erased = {
         "records": without_people(connection, path, world, lease.shard, leaving),
+        "past": out_of_past(connection, path, world, lease.shard, leaving),
         "names": _deleted(connection, "names WHERE world = ? AND number = ?", counted),
         "persistent_users": _deleted(
             connection, f"main.{quoted(table)} WHERE user_id = ?", [(name,) for name in names]
@@ -59,6 +64,7 @@ def erase(connection: sqlite3.Connection, path: str, lease: Lease, numbers: Sequ
     gone = connection.execute("SELECT numbers FROM gone WHERE world = ? AND shard = ?", key).fetchone()
     tombs = np.union1d(np.frombuffer(gone[0] if gone else b"", "<i8"), leaving).astype("<i8")
     connection.execute("INSERT OR REPLACE INTO gone VALUES (?, ?, ?)", (*key, tombs.tobytes()))
+    connection.execute("UPDATE worlds SET erased_at = sequence WHERE world = ? AND shard = ?", key)
     return Erasure(SEARCHED, erased)
 
 
@@ -69,8 +75,9 @@ def _deleted(connection: sqlite3.Connection, where: str, values: Sequence[tuple[
 def scrub(path: str, erased: Erasure) -> Erasure:
     """Writes a file anew, so that no byte of what was deleted is left in it or in its log.
 
-    The caller holds the lock of the file, and has just closed its connection, which keeps its temporary
-    files in memory. Needs the room of another copy.
+    The numbers of rows, by which `past` finds events, stay as they are: SQLite renumbers none that an index
+    names (a test looks). The caller holds the lock of the file, and has just closed its connection, which
+    keeps its temporary files in memory. Needs the room of another copy.
 
     Returns: what was erased, with a sentence more if somebody's reading keeps old bytes there for now.
     """

@@ -17,6 +17,7 @@ from storage.columns import PUBLIC_KINDS
 from storage.moving import PEOPLE_AT_ONCE, ROWS_AT_ONCE, Head, Left, People, Portion, Rows, Stand, chunks
 from storage.names import EVENT_TABLES, TABLES
 from storage.records import dtype_from
+from storage.retention import Retention
 from storage.sqlite_blocks import BLOCK_USERS, block_numbers, read_base
 from storage.sqlite_errors import told
 from storage.sqlite_journal import deltas
@@ -25,6 +26,7 @@ from storage.sqlite_open import open_reader
 from storage.sqlite_read import check_born, standing
 from storage.sqlite_rows import count_rows, replay_users, temporary, users_table
 from storage.sqlite_schema import BIRTH, STAMP, known_kinds, public_definition, quoted
+from storage.sqlite_undo import last_us
 
 _BLOCKS_AT_ONCE = PEOPLE_AT_ONCE // BLOCK_USERS
 
@@ -49,7 +51,12 @@ def _portions(
         f"SELECT shard, user_dtype, {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard",
         (world,),
     ).fetchall()
-    stands = {shard: Stand(*stand) for shard, *_ in found if (stand := standing(connection, world, shard))}
+    stands = {
+        shard: Stand(*stand, last_us(connection, world, shard))
+        for shard, *_ in found
+        if (stand := standing(connection, world, shard))
+    }
+    keep = "SELECT max(keep_commits), max(keep_hours) FROM worlds WHERE world = ?"
     changes = {shard: together(deltas(connection, path, world, shard)) for shard in stands}
     if public is None and any(changes.values()):
         raise refusals.no_public(world, path)
@@ -61,6 +68,7 @@ def _portions(
         stands=stands,
         kinds={"persistent_users": {name: PUBLIC_KINDS[name] for name in PUBLIC_COLUMNS}, **events},
         counts={table: count_rows(connection, world, table, path) for table in TABLES},
+        retention=Retention(*connection.execute(keep, (world,)).fetchone()),
         stamp_us=connection.execute("SELECT value FROM store WHERE key = ?", (STAMP,)).fetchone()[0],
     )
     if records:
@@ -136,7 +144,7 @@ def _users(
         )
         return
     with temporary(connection, "persistent_users", public_definition()) as replayed:
-        replay_users(connection, public, world, folded, replayed, changes)
+        replay_users(connection, public, world, folded, replayed, changes, [])
         cursor = connection.execute(
             f"SELECT {names} FROM {folded} WHERE user_id NOT IN (SELECT user_id FROM {replayed})"
             f" UNION ALL SELECT {names} FROM {replayed} ORDER BY user_id"

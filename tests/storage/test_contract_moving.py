@@ -224,6 +224,7 @@ def test_an_erased_person_is_nowhere_and_the_number_is_taken(store: Store, other
     found = store.forget(lease, [2, 5, 6, 0])
     assert found.erased == {
         "records": 3,
+        "past": 0,
         "names": 2,
         "persistent_users": 3,  # that of mike was pruned
         "touchpoints": sum(row["number"] in (0, 2, 5, 6) for row in before["touchpoints"]),
@@ -254,6 +255,65 @@ def test_an_erased_person_is_nowhere_and_the_number_is_taken(store: Store, other
     assert seen(other) == seen(store)
     with pytest.raises(StoreError, match="archive"):
         other.commit([(other.acquire(birth(), expected=4), batch(5, [2]))])
+
+
+def test_an_erased_person_is_in_no_earlier_commit_and_the_others_are(store: Store) -> None:
+    lease = born(store, "demo", range(9), names={2: "sara_mobile"}, touch=6)
+    store.keep(lease, commits=9)
+    for sequence in range(1, 6):
+        named = {2: "sara_mobile"} if sequence % 2 else {}
+        numbers = [0, 2, 20 + sequence] if named else [1, 20 + sequence]
+        gone = [6] if sequence == 4 else []
+        store.commit([(lease, batch(sequence, numbers, names=named, touch=6, archived=gone))])
+        if sequence in (2, 4):
+            store.fold()
+    before = {at: as_of(store, at) for at in range(1, 6)}
+    found = store.forget(lease, [2, 6, 21]).erased
+    assert (found["records"], found["names"], found["persistent_users"]) == (2, 1, 3)
+    assert found["past"] > 0
+    assert [commit.sequence for commit in store.history("demo")] == list(range(6))
+    for at, (users, names, rows, touches, market) in before.items():
+        left = [user for user in users if user["number"] not in (2, 6, 21)]
+        ids = ("sara_mobile", "u000000006", "u000000021")
+        assert as_of(store, at) == (
+            left, {number: name for number, name in names.items() if number != 2},
+            [row for row in rows if row["user_id"] not in ids],
+            [touch for touch in touches if touch["number"] != 2], market,
+        )  # fmt: skip
+        assert store.load("demo", at=at).erased == (at < 5)
+        assert store.count("demo", "persistent_users", at=at) == len(as_of(store, at)[2])
+    assert not store.load("demo").erased
+    store.commit([(lease, batch(6, [0], touch=1))])
+    assert as_of(store, 5)[0] == [user for user in before[5][0] if user["number"] not in (2, 6, 21)]
+
+
+def as_of(store: Store, at: int) -> tuple[Any, ...]:
+    """A world as of a commit, in comparable values."""
+    snapshot = store.load("demo", at=at)
+    users = [
+        dict(zip(snapshot.users.dtype.names or (), user.tolist(), strict=True)) for user in snapshot.users
+    ]
+    tables = [list(store.rows("demo", table, at=at)) for table in ("persistent_users", "touchpoints")]
+    return (
+        [{**user, "ring": user["ring"].tolist()} for user in users],
+        dict(snapshot.names),
+        *tables,
+        snapshot.market,
+    )
+
+
+def test_the_retention_moves_and_earlier_commits_do_not(store: Store, other: Store) -> None:
+    lease = born(store)
+    store.keep(lease, commits=2)
+    for sequence in (1, 2):
+        store.commit([(lease, batch(sequence, [1]))])
+    move(store, other)
+    there = other.acquire(birth(), expected=2)
+    assert other.history("demo") == store.history("demo")[-1:]
+    for sequence in (3, 4, 5):
+        other.commit([(there, batch(sequence, [1]))])
+        other.fold()
+    assert [commit.sequence for commit in other.history("demo")] == [4, 5]
 
 
 def test_erasing_again_finds_nothing_and_a_stranger_is_refused(store: Store) -> None:
