@@ -14,7 +14,7 @@ from typer.main import get_command
 from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
-from agents.cli_store import copy, export, fold, repair, torture
+from agents.cli_store import copy, export, fold, forget, repair, torture
 
 app = typer.Typer(
     name="gaelp",
@@ -152,6 +152,7 @@ def bench(
 app.command()(fold)
 app.command()(copy)
 app.command()(export)
+app.command()(forget)
 app.command()(repair)
 app.command()(torture)
 app.command()(check)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,14 @@ class Market(Seated):
         return market
 
     @classmethod
-    def restored(cls, config: MarketConfig, users: NDArray[Any], record: bytes) -> Market:
-        """A market as it was committed. Raises ValueError if people and record do not belong together."""
+    def restored(
+        cls, config: MarketConfig, users: NDArray[Any], record: bytes, *, recount: bool = False
+    ) -> Market:
+        """A market as it was committed. Raises ValueError if people and record do not belong together.
+
+        Args:
+          recount: people of this commit were erased since, so its sums are counted afresh.
+        """
         if len(record) != RECORD.itemsize:
             raise ValueError(
                 f"A market record has {RECORD.itemsize} bytes and this one has {len(record)}: "
@@ -77,7 +84,7 @@ class Market(Seated):
         market = cls(config, users[np.argsort(users["number"], kind="stable")], stored)
         market._sum_up()
         for name in ("active", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached"):
-            if np.any(market.record[name] != stored[name]):
+            if not recount and np.any(market.record[name] != stored[name]):
                 raise ValueError(
                     f"The users and the market record of this commit disagree ({name}: "
                     f"{market.record[name]} by users, {stored[name]} on record); the store is damaged."
@@ -258,6 +265,17 @@ class Market(Seated):
         if not stays.all():
             people.keep(stays)
             self._find_pending()
+
+    def let_go(self, numbers: Sequence[int]) -> NDArray[np.uint32]:
+        """Takes people out at once, with the orders that they have pending; returns those who were here."""
+        people = self.population
+        here = np.isin(people.number[: people.size], np.asarray(numbers, np.int64))
+        found = people.number[: people.size][here].copy()
+        if len(found):
+            people.keep(~here)
+            self._find_pending()
+            self._sum_up()
+        return found
 
     def name_user(self) -> int:
         """Births one more user now, who stays for good; returns the number."""

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
 from gaelp_env.world_upgrade import in_format_of, present
 from gaelp_env.world_words import Terms, checked_seed, config_of, one_of
-from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
+from storage.base import Birth, Erasure, NotAStore, Snapshot, Store, WorldNotFound
 
 
 class World(Play):
@@ -277,9 +278,42 @@ class World(Play):
         """
         return world_people.convert(self, user_id, value)
 
+    def forget(self, user_id: str) -> Erasure:
+        """Erases a person, with all identities, from the store: records, rows, names, events and the past.
+
+        The open episode ends and is committed as by `close()`. The market goes on without the person, whose
+        pending orders never fall due, by a commit of its own; a tombstone (the number) keeps them
+        from ever being born again. Run again after it was broken off, it finishes.
+
+        Returns: what was searched, and erased.
+        Raises: WorldNotFound, WorldBusy, LeaseLost, StoreFull; RuntimeError for a world that keeps nothing.
+        """
+        if self.mode == "read" or self._place.private:
+            raise RuntimeError(f"World {self.name!r} writes to no store; open the one that does.")
+        if self.market is None:
+            self._place.read_only()
+            self.reset()
+        self._end_open()
+        self.commit()
+        self.hold()
+        market, numbers = self.playing(), list(self._place.identities(user_id))
+        assert self.birth is not None
+        gone = market.let_go(numbers)
+        if len(gone):
+            self._outbox.pack_farewell(self.name, self.sequence, market, self.names, gone)
+            self._outbox.batches = [in_format_of(self.birth, batch) for batch in self._outbox.batches]
+            self.commit()
+        erasure = self._place.forget(numbers)
+        # Who has just been archived had a record until then.
+        records = erasure.erased["records"] + len(gone)
+        self.names.forget(numbers)
+        self._mark = market.checkpoint()
+        self._begin("")
+        return replace(erasure, erased={**erasure.erased, "records": records})
+
 
 def _market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
     try:
-        return Market.restored(config, *present(snapshot))
+        return Market.restored(config, *present(snapshot), recount=snapshot.erased)
     except ValueError as error:
         raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

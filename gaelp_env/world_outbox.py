@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.market import Market
+from gaelp_env.population import USER
 from gaelp_env.world_log import EpisodeLog, Events, no_events
 from gaelp_env.world_people import Names
 from gaelp_env.world_words import totals_of
@@ -71,6 +72,15 @@ class Outbox:
         none, record = np.zeros(0, np.uint32), market.record_bytes()
         totals = totals_of(market)
         self.batches.append(_batch(world, 0, market, names, users, none, no_events(), record, totals))
+
+    def pack_farewell(
+        self, world: str, sequence: int, market: Market, names: Names, gone: NDArray[np.uint32]
+    ) -> None:
+        """Makes a batch that says who is no longer in the market, and nothing else; as `pack`."""
+        users, record, totals = np.zeros(0, USER), market.record_bytes(), totals_of(market)
+        self.batches.append(
+            _batch(world, sequence + 1, market, names, users, gone, no_events(), record, totals)
+        )
 
     def sent(self) -> int:
         """Forgets the batches that the store has accepted; returns the sequence of the last one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,11 @@ class Names:
         for number in self._fresh:
             del self._by_id[self.by_number.pop(number)]
         self._fresh.clear()
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Lets go of the names of people who were erased."""
+        for number in numbers:
+            self._by_id.pop(self.by_number.pop(number, ""), None)
 
     def number_of(self, user_id: str) -> int | None:
         """The number of a user_id that somebody gave or that is a default one; None if it is neither."""

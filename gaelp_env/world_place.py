@@ -15,6 +15,7 @@ from storage.base import (
     BadWorldName,
     Batch,
     Birth,
+    Erasure,
     Lease,
     LeaseLost,
     Snapshot,
@@ -198,6 +199,17 @@ class Place:
         if self.lease is not None:
             self._opened().prune(self.lease, before)
 
+    def identities(self, user_id: str) -> dict[int, str]:
+        """Everybody who is the same person as a user by canonical_user_id, archived or not: number ->
+        user_id. Empty if there is no such user. Needs `open`."""
+        return identities_in(self._opened(), self.name, user_id)
+
+    def forget(self, numbers: Sequence[int]) -> Erasure:
+        """See Store.forget. Needs the lease."""
+        if self.lease is None:
+            raise StoreError(f"World {self.name!r} is not held; step() takes the lease.")
+        return self._opened().forget(self.lease, numbers)
+
     def fold(self) -> int:
         """See Store.fold. Needs the lease, else there is nothing to fold."""
         return 0 if self.lease is None else self._opened().fold()
@@ -232,6 +244,15 @@ class Place:
         if self._store is None:
             raise StoreError(f"World {self.name!r} is not open; reset() opens it.")
         return self._store
+
+
+def identities_in(store: Store, world: str, user_id: str) -> dict[int, str]:
+    """See Place.identities."""
+    ids = {user_id}
+    for row in list(store.rows(world, "persistent_users", where={"user_id": user_id})):
+        same = {"canonical_user_id": row["canonical_user_id"]}
+        ids |= {str(one["user_id"]) for one in store.rows(world, "persistent_users", where=same)}
+    return {number: name for name, number in sorted(store.numbers(world, sorted(ids)).items())}
 
 
 def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:

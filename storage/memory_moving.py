@@ -105,7 +105,8 @@ def erased(
             place = columns.index("number")
             world.events[table] = [(sequence, row) for sequence, row in rows if row[place] not in mine]
         found[table] = len(rows) - len(world.events[table])
-    world.erased_at[lease.shard] = world.parts[lease.shard].sequence
+    if mine:
+        world.erased_at[lease.shard] = world.parts[lease.shard].sequence
     return Erasure(tuple(found), found)
 
 

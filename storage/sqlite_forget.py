@@ -64,7 +64,8 @@ def erase(connection: sqlite3.Connection, path: str, lease: Lease, numbers: Sequ
     gone = connection.execute("SELECT numbers FROM gone WHERE world = ? AND shard = ?", key).fetchone()
     tombs = np.union1d(np.frombuffer(gone[0] if gone else b"", "<i8"), leaving).astype("<i8")
     connection.execute("INSERT OR REPLACE INTO gone VALUES (?, ?, ?)", (*key, tombs.tobytes()))
-    connection.execute("UPDATE worlds SET erased_at = sequence WHERE world = ? AND shard = ?", key)
+    if len(leaving):
+        connection.execute("UPDATE worlds SET erased_at = sequence WHERE world = ? AND shard = ?", key)
     return Erasure(SEARCHED, erased)
 
 

@@ -20,10 +20,15 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "export", "repair", "torture",
-    "check", "calibrate", "version",
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "export", "forget", "repair",
+    "torture", "check", "calibrate", "version",
 )  # fmt: skip
-ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}", "export": " {store}"}
+ARGUMENTS = {
+    "evaluate": " [policy]...",
+    "copy": " {source} {target}",
+    "export": " {store}",
+    "forget": " {user}",
+}
 ROOT = Path(__file__).resolve().parent.parent
 
 
