@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.commits import LATEST, first_or_number
 from agents.evaluate_play import Commit
 from agents.manifest import part_of
 from gaelp_env.config import MarketConfig
@@ -34,18 +35,24 @@ COUNTS = (
 MEANS = ("mean_awareness", "mean_fatigue", "mean_intent")
 
 
-def read_world(store: str, world: str) -> tuple[MarketConfig, Commit]:
-    """The configuration of a world and a private copy of its last commit. Raises WorldNotFound."""
-    with World.open(store, world, mode="read", pin="latest") as reading:
+def read_world(store: str, world: str, at: str = LATEST) -> tuple[MarketConfig, Commit]:
+    """The configuration of a world and a private copy of a commit of it.
+
+    Args:
+      at: as `agents.commits.commit_asked`.
+    Raises: WorldNotFound, CommitNotFound.
+    """
+    pin = LATEST if at == LATEST else first_or_number(store, world, at)
+    with World.open(store, world, mode="read", pin=pin) as reading:
         reading.reset()
         market = reading.playing()
         users = market.population.rows(slice(None))
         return market.config, Commit(world, reading.sequence, users, market.record_bytes())
 
 
-def commits_of(store: str, worlds: Sequence[str]) -> list[Commit]:
-    """Private copies of the worlds as of their last commits."""
-    return [read_world(store, world)[1] for world in worlds]
+def commits_of(store: str, worlds: Sequence[str], at: str = LATEST) -> list[Commit]:
+    """Private copies of the worlds as of a commit of each, their last ones by default."""
+    return [read_world(store, world, at)[1] for world in worlds]
 
 
 def standing(store: str, worlds: Sequence[str]) -> dict[str, int]:

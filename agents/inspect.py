@@ -1,6 +1,6 @@
 """What a store holds, for people to look at: its worlds, the totals of their people, a user's journey.
 
-Everything is read from the last commit, through a store opened read-only; nothing is written.
+Everything is read from one commit, the last by default, through a store opened read-only; nothing is written.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.commits import LATEST, Reading, as_of
 from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, RECORD
 from gaelp_env.population import GONE, STAGES, fatigue_score
 from gaelp_env.world_public import public_of
 from gaelp_env.world_upgrade import present, readable
 from storage import open_store
-from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
+from storage.base import NotAStore, Snapshot, WorldInfo, WorldNotFound
 from storage.names import named_number
 from storage.siblings import all_worlds
 from storage.urls import read_url
@@ -37,42 +38,43 @@ def list_worlds(url: str) -> list[Report]:
     Returns: for each its name, store, commit, fingerprint of its configuration, parent, holder and summary.
     Raises: StoreError; WorldNotFound if there is none.
     """
-    return [_line(place, info) for place, info in _chosen(url, None)]
+    return [_line(place, info) for place, info in chosen_worlds(url, None)]
 
 
-def inspect_world(url: str, world: str | None = None) -> Report:
+def inspect_world(url: str, world: str | None = None, at: str = LATEST) -> Report:
     """The totals of one world, of a stem's sub-worlds, or of all worlds of a store.
 
     Args:
       url: of the store.
       world: a world's name, a stem such as "demo" or "demo/*" for demo/0, demo/1 …; None for all.
+      at: as of which commit, see `agents.commits.commit_asked`.
     Returns: {"store", "worlds": a report for each, "total": all of them together}, JSON-able. Means of
       scores are over the users in the market, as of each one's last visit; episodes_per_user is over all
       who were ever born.
-    Raises: StoreError; WorldNotFound names the worlds that there are.
+    Raises: StoreError; WorldNotFound names the worlds that there are, CommitNotFound the commits.
     """
-    chosen = _chosen(url, world)
     reports = []
-    for place, info in chosen:
-        with _reading(place) as store:
+    for place, latest in chosen_worlds(url, world):
+        with _reading(place, latest, at) as (store, info):
             reports.append(_line(place, info) | _totals(store, info))
     return {"store": url, "worlds": reports, "total": together(reports)}
 
 
-def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
+def inspect_user(url: str, user_id: str, world: str | None = None, at: str = LATEST) -> Report:
     """A user's whole journey: state, time span, and every touchpoint and conversion on record.
 
     Args:
       url: of the store.
       user_id: as in `persistent_users`.
       world: as for `inspect_world`; needed if the user_id lives in more than one world.
+      at: as for `inspect_world`.
     Returns: the user's state and "events", oldest first, JSON-able.
     Raises: StoreError; ValueError if no world, or more than one, has such a user.
     """
-    chosen = _chosen(url, world)
+    chosen = chosen_worlds(url, world)
     homes = []
     for place, info in chosen:
-        with _reading(place) as store:
+        with _reading(place, info, at) as (store, _):
             if any(store.rows(info.birth.world, "persistent_users", where={"user_id": user_id}, limit=1)):
                 homes.append((place, info))
     names = [info.birth.world for _, info in homes]
@@ -86,8 +88,8 @@ def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
         raise ValueError(
             f"A user {user_id!r} lives in {len(names)} worlds ({_some(names)}); choose one with --world."
         )
-    place, info = homes[0]
-    with _reading(place) as store:
+    place, latest = homes[0]
+    with _reading(place, latest, at) as (store, info):
         return _journey(store, place, info, user_id)
 
 
@@ -116,15 +118,16 @@ def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(url: str) -> Iterator[Store]:
+def _reading(url: str, latest: WorldInfo, at: str) -> Iterator[tuple[Reading, WorldInfo]]:
     store = open_store(url, read_only=True, public=public_of)
     try:
-        yield store
+        yield as_of(store, latest, at)
     finally:
         store.close()
 
 
-def _chosen(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
+def chosen_worlds(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
+    """The worlds that are meant, and where each lives. Raises WorldNotFound."""
     found = all_worlds(url)
     if not found and read_url(url).scheme == "memory":
         raise WorldNotFound(
@@ -160,7 +163,7 @@ def _line(place: str, info: WorldInfo) -> Report:
     }
 
 
-def _totals(store: Store, info: WorldInfo) -> Report:
+def _totals(store: Reading, info: WorldInfo) -> Report:
 
     name = info.birth.world
     snapshots = [store.load(name, shard) for shard in range(info.birth.shards)]
@@ -243,7 +246,7 @@ def _named(snapshot: Snapshot) -> Iterator[Report]:
         }
 
 
-def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
+def _journey(store: Reading, place: str, info: WorldInfo, user_id: str) -> Report:
     name = info.birth.world
     row = next(iter(store.rows(name, "persistent_users", where={"user_id": user_id}, limit=1)))
     number, record = _found(store, info, user_id)
@@ -277,7 +280,7 @@ def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
     }
 
 
-def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, Any]:
+def _found(store: Reading, info: WorldInfo, user_id: str) -> tuple[int | None, Any]:
     """A user's number and record; no record if the user was archived, no number if it is not known."""
     number = named_number(user_id)
     for shard in range(info.birth.shards):
@@ -291,13 +294,13 @@ def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, Any
     return number, None
 
 
-def _rows(store: Store, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
+def _rows(store: Reading, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
     if number is None:
         return []
     return list(store.rows(world, table, where={"number": number}))
 
 
-def _rows_of_episodes(store: Store, world: str, numbers: set[int]) -> list[Report]:
+def _rows_of_episodes(store: Reading, world: str, numbers: set[int]) -> list[Report]:
     if not numbers:
         return []
     found = []

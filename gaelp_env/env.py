@@ -49,10 +49,12 @@ class AdMarketEnv(gym.Env[Any, Any]):
         world: str = "demo",
         config: str | Mapping[str, Any] | MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
         reward: str = "profit",
         observe: str = "advertiser",
         per_audience: bool = False,
@@ -68,12 +70,13 @@ class AdMarketEnv(gym.Env[Any, Any]):
           observe: "advertiser" (what can really be seen) or "full" (the hidden means as well).
           per_audience: one bid for each channel and audience instead of each channel.
           render_mode: "ansi" or "rgb_array".
-          world, mode, pin, commit_every, touch_log, retain_days: as World.open.
+          world, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours: as World.open.
         Raises: ValueError (ConfigError) for an argument that cannot be.
         """
         self._arguments = {
             "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
+            "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
         }  # fmt: skip
         self._reward = REWARDS[one_of("reward", reward, REWARDS)]
@@ -82,6 +85,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.world = World.open(
             store, world, config=None if config is None else load_config(config), mode=mode, pin=pin,
             commit_every=commit_every, touch_log=touch_log, retain_days=retain_days,
+            keep_commits=keep_commits, keep_hours=keep_hours,
         )  # fmt: skip
         self.observation_names = names(observe)
         self.observation_space = space(observe)

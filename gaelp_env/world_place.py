@@ -43,13 +43,22 @@ class Place:
       lease: the right to commit, or None.
     """
 
-    def __init__(self, store: str | Store | None, world: str) -> None:
-        """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text."""
+    def __init__(
+        self,
+        store: str | Store | None,
+        world: str,
+        keep: tuple[int | None, float | None] = (None, None),
+    ) -> None:
+        """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text.
+
+        Args:
+          keep: commits and hours that stay readable, told to the store with the lease; see Store.keep.
+        """
         if not (store is None or isinstance(store, str) or hasattr(store, "acquire")):
             raise BadStoreURL(f"A store is a URL such as 'sqlite:///my.db', or None, and not {store!r:.80}.")
         if not isinstance(world, str):
             raise BadWorldName(f"A world is a name such as 'demo' or 'demo/*', and not {world!r:.80}.")
-        self._private = store is None
+        self._private, self._keep = store is None, keep
         self._given: str | Store = "memory:" if store is None else store
         self.name = world
         self.url = self._given if isinstance(self._given, str) else self._given.url
@@ -87,19 +96,24 @@ class Place:
         except WorldNotFound:
             return None
 
-    def read_only(self) -> Snapshot:
-        """The world's last commit, from a store opened for reading and let go of. Raises WorldNotFound."""
+    def read_only(self, at: str | int = "latest") -> Snapshot:
+        """A commit of the world, from a store opened for reading and let go of.
+
+        Args:
+          at: its number, "first" for the first that can be read, or "latest".
+        Raises: WorldNotFound, CommitNotFound.
+        """
         if not isinstance(self._given, str):
-            return self._given.load(self.name)
+            return _as_of(self._given, self.name, at)
         store = open_store(self._located(write=False), read_only=True, public=public_of)
         try:
-            return store.load(self.name)
+            return _as_of(store, self.name, at)
         finally:
             store.close()
 
-    def committed(self) -> Snapshot:
-        """The world's last commit, from where it is open or else from a store opened for reading."""
-        return self.read_only() if self._store is None else self._store.load(self.name)
+    def committed(self, at: str | int = "latest") -> Snapshot:
+        """As `read_only`, from where the world is open if it is."""
+        return self.read_only(at) if self._store is None else _as_of(self._store, self.name, at)
 
     def take_free(self, newborn: Callable[[str], Birth]) -> Snapshot | None:
         """Takes the first sub-world of "stem/*" that nobody holds, and its lease at once.
@@ -152,6 +166,8 @@ class Place:
             self._open(place)
             self.lease = self._opened().acquire(birth, expected=expected)
         self._beat, self._process = time.monotonic(), os.getpid()
+        if self._keep != (None, None):
+            self._opened().keep(self.lease, commits=self._keep[0], hours=self._keep[1])
 
     def say_alive(self) -> None:
         """Tells the store, every few seconds at most, that the holder lives. Raises LeaseLost."""
@@ -253,6 +269,12 @@ def identities_in(store: Store, world: str, user_id: str) -> dict[int, str]:
         same = {"canonical_user_id": row["canonical_user_id"]}
         ids |= {str(one["user_id"]) for one in store.rows(world, "persistent_users", where=same)}
     return {number: name for name, number in sorted(store.numbers(world, sorted(ids)).items())}
+
+
+def _as_of(store: Store, world: str, at: str | int) -> Snapshot:
+    if at == "first":
+        return store.load(world, at=store.history(world)[0].sequence)
+    return store.load(world, at=None if at == "latest" else int(at))
 
 
 def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:

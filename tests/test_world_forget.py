@@ -83,22 +83,24 @@ def test_the_others_live_on_as_if_the_person_had_left(tmp_path: Path) -> None:
     assert ends[0].tobytes() == ends[1].tobytes()
 
 
-def test_an_earlier_commit_is_read_without_the_person(tmp_path: Path) -> None:
-    url = new_url("sqlite", tmp_path)
-    world = named(url)
-    store = open_store(url, public=public_of)
-    lease = world.place.lease
-    assert lease is not None
-    store.keep(lease, commits=10)
+def test_an_earlier_commit_is_read_and_forked_without_the_person(url: str) -> None:
+    world = named(url, keep_commits=10)
+    number = world.names.number_of(SARA)
     play(world, 2)
     world.fold()
     world.forget(SARA)
     world.close()
-    for at in (4, 5, 6):
-        snapshot = store.load("demo", at=at)
-        assert snapshot.erased == (at < 6)
-        assert SARA not in snapshot.names.values()
-    store.close()
+    reader = World.open(url, mode="read", pin=4)
+    reader.reset(seed=1)
+    people = reader.playing().population
+    assert number not in people.number[: people.size]
+    assert int(reader.playing().record["active"]) == people.size
+    play(reader, 1)
+    reader.close()
+    fork = reader.fork(new_url("memory", None), "fork", at=4)
+    assert SARA not in fork.names.by_number.values()
+    assert fork.playing().population.size == people.size
+    fork.close()
 
 
 def test_a_seed_does_not_bear_them_again(url: str) -> None:
