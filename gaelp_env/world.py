@@ -21,9 +21,10 @@ from gaelp_env.population import SCHEMA
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
+from gaelp_env.world_shards import Share
 from gaelp_env.world_upgrade import in_format_of, present
 from gaelp_env.world_words import Terms, checked_seed, config_of, one_of
-from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
+from storage.base import Birth, NotAStore, Snapshot, Store, WorldExists, WorldNotFound
 
 
 class World(Play):
@@ -45,6 +46,16 @@ class World(Play):
         self._replicate, self._base = 0, None
         super().__init__(place, terms, config)
 
+    @property
+    def shard(self) -> int | None:
+        """Which shard of the world this is; None until the first reset has taken a free one of several."""
+        return self._place.shard
+
+    @property
+    def shards(self) -> int | None:
+        """How many shards the world has; None before the first reset if nobody said."""
+        return self._place.shards
+
     @classmethod
     def open(
         cls,
@@ -57,6 +68,8 @@ class World(Play):
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        shards: int | None = None,
+        shard: int | None = None,
     ) -> World:
         """A world in a store. Touches nothing until the first reset.
 
@@ -70,9 +83,13 @@ class World(Play):
           touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "none".
           retain_days: touchpoints older than this on the simulated clock are deleted at the next fold, and
             the rows of people who have left and were last seen before that; None keeps all.
+          shards: how many a new world is born with, 1 to 64, each with its part of the people and of the
+            money; None is what the world has, or 1.
+          shard: which one to play; None takes the first that nobody holds, at the first reset.
         Raises: ValueError for an argument that cannot be.
         """
-        terms, place = Terms(mode, pin, commit_every, touch_log, retain_days), Place(store, world)
+        terms = Terms(mode, pin, commit_every, touch_log, retain_days)
+        place = Place(store, world, shards, shard)
         if mode == "read" and (store in (None, "memory:") or place.wildcard):
             raise ValueError(
                 "mode='read' plays on from a commit of one world: give a store that it can be in, and its "
@@ -88,17 +105,29 @@ class World(Play):
         *,
         config: MarketConfig | None = None,
         seed: int = 0,
+        shards: int = 1,
+        shard: int = 0,
     ) -> World:
         """Births a world and commits its birth (sequence 0) at once; the world is held until `close()`.
 
+        Args:
+          seed: of its people and its luck; each shard's is derived from it.
+          shards, shard: how many are born, and which of them is held.
         Raises: WorldExists if there is one of that name, WorldBusy if its place is held.
         """
-        created = cls.open(store, world, config=config)
-        created._found(Market.born(config or MarketConfig(), seed), parent="")
+        config = config or MarketConfig()
+        for each in (*(k for k in range(shards) if k != shard), shard):
+            created = cls.open(store, world, config=config, shards=shards, shard=each)
+            created._found(created._place.share.born(config, seed), config, parent="")
+            if each != shard:
+                created.close()
         return created
 
     def fork(self, store: str | Store | None, world: str, *, at: str = "latest") -> World:
         """A new world of its own, copied from the last commit of this one; its event tables begin empty.
+
+        Of several shards all are copied, as of the last commit that every one has reached (the barrier); a
+        fork that was killed in between is finished by forking again. The same shard as here is held.
 
         Args:
           store, world: where the copy lives, and its name.
@@ -111,22 +140,50 @@ class World(Play):
                 f"World {self.name!r} was opened without a store and keeps no commits to fork; "
                 "open it in a store, such as 'memory:mine'."
             )
-        snapshot = self._pinned if self._pinned is not None else self._place.committed()
-        config = config_of(snapshot.birth, None, self.url)
-        fork = World.open(store, world, config=config)
-        fork.names = Names(dict(snapshot.names))
-        market = _market_of(snapshot, config, self.url)
-        market.population.changed[: market.population.size] = 1
-        fork._found(market, parent=f"{snapshot.birth.world}@{snapshot.sequence}")
+        snapshots = self._place.snapshots(self._pinned)
+        parent = f"{snapshots[0].birth.world}@{snapshots[0].sequence}"
+        config = config_of(snapshots[0].birth, None, self.url)
+        return self._forked(snapshots, store, world, config, parent)
+
+    def _forked(
+        self,
+        snapshots: list[Snapshot],
+        store: str | Store | None,
+        world: str,
+        config: MarketConfig,
+        parent: str,
+    ) -> World:
+        """Births a world from the shards of another, in that order; the last one stays held."""
+        there = 0
+        for snapshot in snapshots:
+            shards = snapshot.birth.shards
+            fork = World.open(store, world, config=config, shards=shards, shard=snapshot.shard)
+            fork.names = Names(dict(snapshot.names))
+            market = _market_of(snapshot, Share(snapshot.shard, shards).of(config), self.url)
+            market.population.changed[: market.population.size] = 1
+            last = snapshot is snapshots[-1]
+            try:
+                fork._found(market, config, parent)
+            except WorldExists:
+                # A fork that was killed has some of the shards, and is finished by the same one again.
+                known = fork.place.known
+                there += 1
+                if known is None or known.parent != parent or there == shards:
+                    raise
+                if last:
+                    fork.reset()
+                    fork.hold()
+            if not last:
+                fork.close()
         return fork
 
-    def _found(self, market: Market, parent: str) -> None:
+    def _found(self, market: Market, config: MarketConfig, parent: str) -> None:
         """Commits the birth of a world, with the people of `market`, and keeps the lease."""
         try:
             self._place.open()
-            self.birth = self._birth_of(self.name, market.config, parent)
+            self.birth = self._birth_of(self.name, config, parent)
             self._place.hold(self.birth, None)
-            self._outbox.pack_birth(self.name, market, self.names)
+            self._outbox.pack_birth(self.name, self._place.share, market, self.names)
             self._place.commit(self._outbox.batches)
         except BaseException:
             self._place.close()
@@ -191,10 +248,9 @@ class World(Play):
 
         Until the lease is held others may write, so every reset looks again.
         """
-        config = self._given or MarketConfig()
         try:
-            if self._place.wildcard:
-                snapshot = self._place.take_free(lambda name: self._birth_of(name, config, ""))
+            if self._place.roaming():
+                snapshot = self._place.take_free(self._newborn)
             else:
                 snapshot = self._place.read()
             if self.market is not None and (snapshot is None or snapshot.sequence == self.sequence):
@@ -203,24 +259,34 @@ class World(Play):
                 self._forget()
                 self._restore(snapshot)
             else:
-                self.birth, self.sequence = self._birth_of(self.name, config, ""), UNBORN
+                self.birth, self.sequence = self._newborn(), UNBORN
         except BaseException:
             self._place.close()
             raise
 
-    @staticmethod
-    def _birth_of(name: str, config: MarketConfig, parent: str) -> Birth:
-        return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, parent=parent)
+    def _birth_of(self, name: str, config: MarketConfig, parent: str) -> Birth:
+        shards = self._place.share.shards
+        return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, shards, parent)
+
+    def _newborn(self) -> Birth:
+        """The birth of a world that is not there yet, or that has other shards than this one already."""
+        known = self._place.known
+        if known is not None:
+            config_of(known, self._given, self.url)
+            return known
+        return self._birth_of(self.name, self._given or MarketConfig(), "")
 
     def _bear(self, seed: int) -> None:
-        """Makes the people of a world that has never been committed."""
-        self.market = Market.born(self._given or MarketConfig(), seed)
-        self._outbox.bear(self.market)
+        """Makes the people of a world, or of a shard, that has never been committed."""
+        share, birth = self._place.share, self.birth
+        config = config_of(birth, self._given, self.url) if birth is not None else self._given
+        self.market = share.born(config or MarketConfig(), seed)
+        self._outbox.bear(self.market, share)
         self._mark = self.market.checkpoint()
 
     def _restore(self, snapshot: Snapshot) -> None:
         config = config_of(snapshot.birth, self._given, self.url)
-        self.market = _market_of(snapshot, config, self.url)
+        self.market = _market_of(snapshot, self._place.share.of(config), self.url)
         self.birth, self.sequence = snapshot.birth, snapshot.sequence
         self.names = Names(dict(snapshot.names))
         self._mark = self.market.checkpoint()
@@ -233,7 +299,7 @@ class World(Play):
 
     def _rekey(self, seed: int) -> None:
         market = self.playing()
-        market.rekey(seed)
+        market.rekey(self._place.share.seed(seed))
         self._mark = market.checkpoint()
 
     def __enter__(self) -> World:

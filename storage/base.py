@@ -107,6 +107,7 @@ class Birth:
       config: the configuration, JSON text.
       fingerprint: hex digest of the configuration.
       schema: format number of the state records (grows when the dtype changes).
+      shards: how many parts, each with people and a writer of its own, the world has for ever.
       parent: "world@sequence" for a fork, else "".
     """
 
@@ -172,18 +173,30 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """Where one shard of a world stands, and who holds it ("" if nobody living)."""
+
+    shard: int
+    sequence: int
+    summary: Mapping[str, Any]
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorldInfo:
     """A line of `worlds()`: a world, where it stands, and who holds it ("" if nobody living).
 
     Attributes:
-      sequence: of the shard that is furthest behind.
+      sequence: of the shard that is furthest behind, of those that are born.
       summary: of the first shard.
+      shards: those that are born, in order.
     """
 
     birth: Birth
     sequence: int
     summary: Mapping[str, Any]
     holder: str
+    shards: tuple[ShardInfo, ...] = ()
 
 
 Public = Callable[[Birth, NDArray[Any], Mapping[int, str]], Mapping[str, Any]]
@@ -287,7 +300,8 @@ class Store(Protocol):
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """Deletes the world's touchpoints of before a UTC moment, and the rows of its archived users last
         seen before it, at the next fold at the latest; such touchpoints that are committed before that
-        fold may go too. Names and numbers stay taken."""
+        fold may go too. Names and numbers stay taken. Of several shards in one place, what is older than the
+        latest moment of each of them."""
         ...
 
     def fold(self) -> int:

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import PUBLIC_COLUMNS, Batch, Birth, Lease, Public, Snapshot, WorldInfo, default_id
+from storage.base import (
+    PUBLIC_COLUMNS,
+    Batch,
+    Birth,
+    Lease,
+    Public,
+    ShardInfo,
+    Snapshot,
+    WorldInfo,
+    default_id,
+)
 from storage.checks import (
     Parcel,
     checked_batch,
@@ -61,6 +71,7 @@ class _Part:
     sequence: int
     market: bytes
     summary: str
+    pruned: str = ""  # up to which moment
 
 
 @dataclass(slots=True)
@@ -105,19 +116,30 @@ class MemoryPlace:
             return [self._line(world) for world in self._worlds.values()]
 
     def _line(self, world: _World) -> WorldInfo:
-        parts = [world.parts[shard] for shard in sorted(world.parts)]
-        claims = [claim for (name, _), claim in self._claims.items() if name == world.birth.world]
+        name, parts = world.birth.world, sorted(world.parts.items())
+        claims = [claim for (claimed, _), claim in self._claims.items() if claimed == name]
+        shards = tuple(
+            ShardInfo(shard, part.sequence, json.loads(part.summary), self.holder(name, shard))
+            for shard, part in parts
+        )
         return WorldInfo(
             birth=world.birth,
-            sequence=min(part.sequence for part in parts),
-            summary=json.loads(parts[0].summary),
+            sequence=min(shard.sequence for shard in shards),
+            summary=shards[0].summary,
             holder=next((claim.living() for claim in claims if claim.living()), ""),
+            shards=shards,
         )
 
     def held(self) -> dict[str, str]:
         """World -> living holder, reserved worlds that are not yet born included."""
         with self.lock:
             return {name: claim.living() for (name, _), claim in self._claims.items() if claim.living()}
+
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        with self.lock:
+            claim = self._claims.get((world, shard))
+            return claim.living() if claim is not None else ""
 
     def load(self, world: str, shard: int = 0) -> Snapshot:
         """See Store."""
@@ -144,7 +166,7 @@ class MemoryPlace:
             claim = self._claims.get((birth.world, shard))
             self._check_existence(birth, shard, expected)
             if claim is not None and leases.has_owner_for_sure(claim.token):
-                raise refusals.busy(birth.world, shard, claim.holder)
+                raise refusals.busy(birth.world, shard, claim.holder, birth.shards)
             self._check_commit(birth, shard, expected)
             claim = claim or _Claim(birth)
             holder = this_process().line(self._clock())
@@ -163,8 +185,14 @@ class MemoryPlace:
             for other in taken:
                 if other != birth.world and table_key(other) == table_key(birth.world):
                     raise refusals.same_table(birth.world, other)
-        if expected is None and found is not None and found.birth != birth:
+        known = [found.birth] if found is not None else self._births_beside(birth.world, shard)
+        if expected is None and any(other != birth for other in known):
             raise refusals.born_otherwise(birth.world)
+
+    def _births_beside(self, world: str, shard: int) -> list[Birth]:
+        """How those who hold other shards of an unborn world are about to bear it."""
+        claims = [(where, claim) for where, claim in self._claims.items() if where != (world, shard)]
+        return [claim.birth for (name, _), claim in claims if name == world and claim.living()]
 
     def _check_commit(self, birth: Birth, shard: int, expected: int | None) -> None:
         if expected is not None:
@@ -266,8 +294,10 @@ class MemoryPlace:
         with self.lock:
             self._check_lease(lease)
             found = self._worlds.get(lease.world)
-            if found is None:
+            if found is None or lease.shard not in found.parts:
                 return
+            found.parts[lease.shard].pruned = moment
+            moment = min(part.pruned for part in found.parts.values())
             kinds = list(self._kinds.get("touchpoints", {}).values())
             if "time" in kinds:
                 place = kinds.index("time")
@@ -314,7 +344,9 @@ def _apply(world: _World, parcel: Parcel, stamp: str, kinds: dict[str, Mapping[s
     for table, events in parcel.events.items():
         same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
         world.events[table].extend(zip(*events.columns(), strict=True))
-    world.parts[parcel.shard] = _Part(parcel.sequence, parcel.market, parcel.summary)
+    before = world.parts.get(parcel.shard)
+    pruned = before.pruned if before is not None else ""
+    world.parts[parcel.shard] = _Part(parcel.sequence, parcel.market, parcel.summary, pruned)
 
 
 def _upsert(world: _World, parcel: Parcel, stamp: str) -> None:

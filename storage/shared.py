@@ -139,6 +139,10 @@ class SharedStore:
         """World -> living holder, reserved worlds that are not yet born included."""
         return self._readable().held()
 
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        return self._readable().holder(world, shard)
+
     def load(self, world: str, shard: int = 0) -> Snapshot:
         """See Store."""
         return self._readable().load(world, shard)

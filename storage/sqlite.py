@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreFull, WorldInfo
+from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreFull, WorldBusy, WorldInfo
 from storage.checks import Parcel, checked_batch, checked_birth
 from storage.clock import now_us
 from storage.columns import stored_scalar
-from storage.family import writing_locks
+from storage.family import shard_named, writing_locks
 from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
 from storage.sqlite_fold import fold
 from storage.sqlite_journal import append, damaged
 from storage.sqlite_lease import check_in_force, grant_lease
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import holders, list_worlds, load_shard, standing
+from storage.sqlite_read import holders, list_worlds, living_holder, load_shard, standing
 from storage.sqlite_roster import EMPTY, Roster, read_roster
 from storage.sqlite_rows import count_rows, read_rows
 from storage.sqlite_schema import next_stamp, prepare_tables
+from storage.sqlite_seats import settle_family
 
 ROOM_BYTES = 8_000_000
 """The journal may be so much longer than the people are: a small world is not folded at every commit."""
@@ -81,6 +82,11 @@ class SqlitePlace:
         with self._reading() as connection:
             return holders(connection, self._clock()) if connection else {}
 
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        with self._reading() as connection:
+            return living_holder(connection, world, shard, self._clock()) if connection else ""
+
     def load(self, world: str, shard: int = 0) -> Snapshot:
         """See Store."""
         with self._reading(world) as connection:
@@ -111,7 +117,7 @@ class SqlitePlace:
             self._sweep()
             if expected is not None and not self.is_there():
                 raise refusals.not_found(birth.world, self.where, [])
-            locks = self._locked(birth.world)
+            locks = self._locked(birth, shard)
             try:
                 if self._writer is None:
                     self._recover()
@@ -123,6 +129,12 @@ class SqlitePlace:
                 self._unlock(locks)
                 raise
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
+            if expected is None:
+                try:
+                    settle_family(self.where, birth)
+                except BaseException:
+                    self._give_up(lease.token)
+                    raise
             return lease
 
     def heartbeat(self, lease: Lease) -> None:
@@ -182,8 +194,8 @@ class SqlitePlace:
         moment = stored_scalar("before", "time", before)
         with self.lock, self._leased(lease) as connection:
             connection.execute(
-                "UPDATE worlds SET prune_before = ? WHERE world = ? AND born IS NOT NULL",
-                (moment, lease.world),
+                "UPDATE worlds SET prune_before = ? WHERE world = ? AND shard = ? AND born IS NOT NULL",
+                (moment, lease.world, lease.shard),
             )
 
     def fold(self) -> int:
@@ -304,12 +316,18 @@ class SqlitePlace:
                 check_in_force(connection, lease, self._clock())
             yield connection
 
-    def _locked(self, world: str) -> tuple[str, ...]:
+    def _locked(self, birth: Birth, shard: int) -> tuple[str, ...]:
         taken: list[str] = []
         try:
-            for path in writing_locks(self.where, world):
+            for path in writing_locks(self.where, birth.world):
                 filelock.take(path)
                 taken.append(path)
+        except WorldBusy:
+            for path in taken:
+                filelock.drop(path)
+            if shard_named(self.where, birth.world) is not None:
+                raise refusals.busy(birth.world, shard, filelock.holder(self.where), birth.shards) from None
+            raise
         except BaseException:
             for path in taken:
                 filelock.drop(path)

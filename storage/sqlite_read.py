@@ -8,7 +8,7 @@ import sqlite3
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, Snapshot, WorldInfo
+from storage.base import Birth, ShardInfo, Snapshot, WorldInfo
 from storage.identity import Process, this_process
 from storage.records import dtype_from
 from storage.sqlite_blocks import read_base
@@ -65,16 +65,21 @@ def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]
         parts = connection.execute(
             f"SELECT shard, {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard", (world,)
         ).fetchall()
-        stands = [standing(connection, world, part[0]) for part in parts]
-        found = [stand for stand in stands if stand is not None]
-        if not found:
+        stands = [(part[0], standing(connection, world, part[0])) for part in parts]
+        shards = tuple(
+            ShardInfo(shard, stand[0], json.loads(stand[2]), living_holder(connection, world, shard, wall_us))
+            for shard, stand in stands
+            if stand is not None
+        )
+        if not shards:
             continue
         lines.append(
             WorldInfo(
                 birth=Birth(*parts[0][1:]),
-                sequence=min(sequence for sequence, _, _ in found),
-                summary=json.loads(found[0][2]),
+                sequence=min(shard.sequence for shard in shards),
+                summary=shards[0].summary,
                 holder=held.get(world, ""),
+                shards=shards,
             )
         )
     return lines
