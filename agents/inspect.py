@@ -1,6 +1,7 @@
 """What a store holds, for people to look at: its worlds, the totals of their people, a user's journey.
 
-Everything is read from the last commit, through a store opened read-only; nothing is written.
+Everything is read from the last commit, of a world of several shards the last one that all have reached,
+through stores opened read-only; nothing is written.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from gaelp_env.world_upgrade import present, readable
 from storage import open_store
 from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
 from storage.names import named_number
+from storage.shards import shard_url
 from storage.siblings import all_worlds
 from storage.urls import read_url
+from storage.whole import WholeWorld, whole_world
 
 Report = dict[str, Any]
 
@@ -54,8 +57,8 @@ def inspect_world(url: str, world: str | None = None) -> Report:
     chosen = _chosen(url, world)
     reports = []
     for place, info in chosen:
-        with _reading(place) as store:
-            reports.append(_line(place, info) | _totals(store, info))
+        with whole_world(place, info, public_of) as whole:
+            reports.append(_line(place, info) | _totals(whole))
     return {"store": url, "worlds": reports, "total": together(reports)}
 
 
@@ -72,9 +75,8 @@ def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
     chosen = _chosen(url, world)
     homes = []
     for place, info in chosen:
-        with _reading(place) as store:
-            if any(store.rows(info.birth.world, "persistent_users", where={"user_id": user_id}, limit=1)):
-                homes.append((place, info))
+        with whole_world(place, info, public_of) as whole:
+            homes += [(home, info) for home in whole.homes_of(user_id)]
     names = [info.birth.world for _, info in homes]
     if not homes:
         looked = ", ".join(info.birth.world for _, info in chosen)
@@ -88,7 +90,8 @@ def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
         )
     place, info = homes[0]
     with _reading(place) as store:
-        return _journey(store, place, info, user_id)
+        here = next(line for line in store.worlds() if line.birth.world == info.birth.world)
+        return _journey(store, place, here, user_id)
 
 
 def together(reports: Sequence[Report]) -> Report:
@@ -156,19 +159,29 @@ def _line(place: str, info: WorldInfo) -> Report:
         "config": info.birth.fingerprint,
         "parent": info.birth.parent,
         "holder": info.holder,
+        "shards": [_shard(place, info, number) for number in range(info.birth.shards)],
         "summary": dict(info.summary),
     }
 
 
-def _totals(store: Store, info: WorldInfo) -> Report:
+def _shard(place: str, info: WorldInfo, number: int) -> Report:
+    """Where a shard stands; no commit while it is not born."""
+    born = next((each for each in info.shards if each.shard == number), None)
+    return {
+        "shard": number,
+        "store": shard_url(place, info.birth.world, number, info.birth.shards),
+        "commit": None if born is None else born.sequence,
+        "holder": "" if born is None else born.holder,
+    }
 
-    name = info.birth.world
-    snapshots = [store.load(name, shard) for shard in range(info.birth.shards)]
-    commits = [_present(snapshot, store.url) for snapshot in snapshots]
+
+def _totals(whole: WholeWorld) -> Report:
+    snapshots = whole.snapshots()
+    commits = [_present(snapshot, whole.url) for snapshot in snapshots]
     records = [record for _, record in commits]
     people = np.concatenate([users for users, _ in commits])
     people = people[people["flags"] & GONE == 0]
-    ever = store.count(name, "persistent_users")
+    ever = whole.count("persistent_users")
     stages = np.bincount(people["stage"], minlength=len(STAGES)).tolist()
     total = {field: sum(int(record[field]) for record in records) for field in _COUNTED}
     named = [line for snapshot in snapshots for line in _named(snapshot)]
@@ -198,7 +211,7 @@ def _totals(store: Store, info: WorldInfo) -> Report:
             "spend": total["spend_micro"] / MICRO,
             "margin": total["margin_micro"] / MICRO,
         },
-        "logged": {table: store.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
+        "logged": {table: whole.count(table) for table in ("touchpoints", "conversions", "episodes")},
         "named": sorted(named, key=lambda line: str(line["user_id"])),
     }
 
@@ -246,7 +259,7 @@ def _named(snapshot: Snapshot) -> Iterator[Report]:
 def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
     name = info.birth.world
     row = next(iter(store.rows(name, "persistent_users", where={"user_id": user_id}, limit=1)))
-    number, record = _found(store, info, user_id)
+    number, shard, record = _found(store, info, user_id)
     touches = _rows(store, name, "touchpoints", number)
     orders = _rows(store, name, "conversions", number)
     met = _rows_of_episodes(store, name, {event["episode"] for event in (*touches, *orders)})
@@ -258,6 +271,7 @@ def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
         "world": name,
         "store": place,
         "commit": info.sequence,
+        "shard": shard,
         "active": bool(row["is_active"]),
         "stage": row["current_journey_state"],
         "awareness": row["awareness_level"],
@@ -277,18 +291,18 @@ def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
     }
 
 
-def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, Any]:
-    """A user's number and record; no record if the user was archived, no number if it is not known."""
+def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, int | None, Any]:
+    """A user's number, shard and record; no shard and record if archived, no number if it is not known."""
     number = named_number(user_id)
-    for shard in range(info.birth.shards):
-        snapshot = store.load(info.birth.world, shard)
+    for each in info.shards:
+        snapshot = store.load(info.birth.world, each.shard)
         mine = next((key for key, value in snapshot.names.items() if value == user_id), number)
         if mine is None:
             continue
         rows = snapshot.users[snapshot.users["number"] == mine]
         if len(rows):
-            return mine, rows[0]
-    return number, None
+            return mine, each.shard, rows[0]
+    return number, None, None
 
 
 def _rows(store: Store, world: str, table: str, number: int | None) -> list[dict[str, Any]]:

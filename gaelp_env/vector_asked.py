@@ -56,7 +56,8 @@ def world_places(
     if not isinstance(world, str) or num_envs != shards:
         raise ValueError(
             f"A vector environment over a world of {shards!r} shards has a place for each: "
-            f"num_envs={shards!r} and the world's name, and these are num_envs={num_envs!r} and {world!r:.80}."
+            f"num_envs={shards!r} and the world's name, and these are num_envs={num_envs!r} and "
+            f"{world!r:.80}."
         )
     return [(world, shard) for shard in range(num_envs)]
 

@@ -43,6 +43,15 @@ class Share:
                 "for people, and a number is never reused. Begin a new world, with fewer shards or people."
             )
 
+    def check_name(self, user_id: str) -> None:
+        """Raises ValueError if somebody new of that name belongs to another shard: each name to one."""
+        home = key_of("name", user_id) % self.shards
+        if home != self.shard:
+            raise ValueError(
+                f"User {user_id!r} belongs to shard {home} of the {self.shards}, by its name, and this is "
+                f"shard {self.shard}; open the world with shard={home} for them."
+            )
+
     def seed(self, seed: int) -> int:
         """The shard's own seed: the world's, or derived from it and from which shard this is."""
         return seed if self.shards == 1 else key_of("shard", seed, self.shard)
@@ -54,6 +63,10 @@ class Share:
     def born(self, config: MarketConfig, seed: int) -> Market:
         """A new market for the shard: its part of the world that `config` describes."""
         return Market.born(self.of(config), self.seed(seed), self.first_number)
+
+
+WHOLE = Share()
+"""The only shard of a world of one."""
 
 
 @lru_cache(maxsize=4 * MOST_SHARDS)

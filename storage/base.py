@@ -56,6 +56,10 @@ class WorldNotFound(StoreError, LookupError):
     """No world of that name lives in the store."""
 
 
+class CommitNotFound(StoreError, LookupError):
+    """A commit that is not there yet, or that the world's retention has let go of."""
+
+
 class WorldExists(StoreError):
     """A world of that name is there already."""
 
@@ -199,6 +203,27 @@ class WorldInfo:
     shards: tuple[ShardInfo, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """A line of `history()`: a commit of a shard that can be read.
+
+    Attributes:
+      committed_at: when, as its `updated_at` has it (text, UTC).
+      summary: as the batch brought it.
+    """
+
+    sequence: int
+    committed_at: str
+    summary: Mapping[str, Any]
+
+
+Floor = Callable[[str, int], int | None]
+"""Which commit of a shard must stay readable, whatever the world's retention says.
+
+Takes the world and the shard of which commits are about to be let go, while that is done. Returns the lowest
+such commit; the retention counts back from there. None asks for nothing.
+"""
+
 Public = Callable[[Birth, NDArray[Any], Mapping[int, str]], Mapping[str, Any]]
 """How the public columns of users follow from their records.
 
@@ -221,6 +246,9 @@ class Store(Protocol):
     Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
     Isolation: a reader sees whole commits only.
     Ownership: arrays handed in or out are never kept or changed by the other side afterwards.
+    Past: commits within a world's retention (see `keep`) are read as they were: load, rows and count with
+      `at` say what they said when that commit was the last one, but for what was pruned since. Older ones
+      may be readable for a while (see `history`).
 
     Attributes:
       url: of the store.
@@ -240,8 +268,18 @@ class Store(Protocol):
         """Lists the worlds of this store in the order of their birth."""
         ...
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
-        """Reads a shard as of its last commit. Raises WorldNotFound."""
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
+        """Reads a shard as of a commit, the last one if `at` is None.
+
+        Raises WorldNotFound; CommitNotFound for a commit that is not in `history`.
+        """
+        ...
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """Lists the commits of a shard that can be read, without a gap, oldest first.
+
+        Raises WorldNotFound.
+        """
         ...
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
@@ -279,6 +317,7 @@ class Store(Protocol):
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Reads the public tables as plain rows (dicts of Python scalars): users by user_id, events in the
         order in which they were committed.
@@ -290,11 +329,26 @@ class Store(Protocol):
         Args:
           table: "persistent_users", "touchpoints", "conversions" or "episodes".
           where: column -> value; all must be equal.
+          at: as of that commit of every shard; CommitNotFound if one of them does not have it.
         """
         ...
 
-    def count(self, world: str, table: str) -> int:
-        """Counts the rows of a public table."""
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+        """Counts the rows of a public table, `at` as in `rows`."""
+        ...
+
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """Sets the retention of a world: how many of its commits stay readable.
+
+        It lasts, for all shards, until it is set again. What is no longer wanted goes at the next commit or
+        fold.
+
+        Args:
+          commits: the last so many of each shard, >= 1; 1 (the last one) unless it was set; None: as it was.
+          hours: also those that were the last one at some moment of so many hours (wall clock, >= 0) before
+            the shard's last commit; 0 unless it was set; None: as it was.
+        Raises: StoreError for numbers that make no sense, LeaseLost.
+        """
         ...
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:

@@ -217,6 +217,17 @@ def checked_limit(limit: int | None) -> int | None:
     return limit
 
 
+def checked_keep(commits: int | None, hours: float | None) -> None:
+    """Raises StoreError for a retention that makes no sense."""
+    if commits is not None and (isinstance(commits, bool) or not isinstance(commits, int) or commits < 1):
+        raise StoreError(
+            f"A world keeps a whole number of commits, at least 1 (the last), and not {commits!r}."
+        )
+    usable = not isinstance(hours, bool) and isinstance(hours, int | float | None)
+    if not usable or (hours is not None and not 0.0 <= hours < float("inf")):
+        raise StoreError(f"A world keeps its commits for a number of hours from 0 on, and not {hours!r}.")
+
+
 def same_events(table: str, known: Mapping[str, str], brought: Mapping[str, str]) -> None:
     """Raises StoreError if a table's events changed their columns."""
     if list(known.items()) != list(brought.items()):

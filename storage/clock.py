@@ -16,3 +16,8 @@ def now_us() -> int:
 def time_text(us: int) -> str:
     """A moment as stores write it: 'YYYY-MM-DD HH:MM:SS.ffffff', UTC."""
     return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def time_us(text: str) -> int:
+    """Microseconds since 1970 of a moment as `time_text` writes it."""
+    return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)

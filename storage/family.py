@@ -12,11 +12,11 @@ import re
 from dataclasses import dataclass
 
 from storage import refusals
-from storage.base import Birth
+from storage.base import Birth, Floor, StoreError
 from storage.clock import now_us
 from storage.sqlite_errors import told
 from storage.sqlite_open import open_reader
-from storage.sqlite_read import born_worlds, holders
+from storage.sqlite_read import born_worlds, holders, standing
 from storage.sqlite_schema import BIRTH
 
 _BESIDE = (".lock", ".part", "-wal", "-shm", "-journal")
@@ -110,6 +110,38 @@ def check_family(path: str, birth: Birth) -> None:
             raise refusals.exists_elsewhere(birth.world, other)
         if found is not None and named and found.birth != birth:
             raise refusals.born_otherwise(birth.world)
+
+
+def floor_beside(path: str) -> Floor:
+    """Which commit of a shard in `path` must stay readable: the last one that all the other shards, in their
+    files, have reached. None while one of them has no commit, or cannot be read: there is no barrier then.
+    """
+
+    def floor(world: str, shard: int) -> int | None:
+        named = shard_named(path, world)
+        if named is None:
+            return None
+        others = [other for other in shard_paths(named[0], world).items() if other[1] != path]
+        reached = [_reached(there, world, number) for number, there in others]
+        known = [sequence for sequence in reached if sequence is not None]
+        return min(known) if known and len(known) == len(reached) else None
+
+    return floor
+
+
+def _reached(path: str, world: str, shard: int) -> int | None:
+    try:
+        with told(path):
+            connection = open_reader(path)
+            if connection is None:
+                return None
+            try:
+                stand = standing(connection, world, shard)
+            finally:
+                connection.close()
+    except StoreError:
+        return None
+    return None if stand is None else stand[0]
 
 
 def has_world(path: str, world: str) -> bool:

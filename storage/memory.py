@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from storage.base import (
     PUBLIC_COLUMNS,
     Batch,
     Birth,
+    CommitInfo,
+    Floor,
     Lease,
     Public,
     ShardInfo,
@@ -26,29 +28,17 @@ from storage.checks import (
     Parcel,
     checked_batch,
     checked_birth,
+    checked_keep,
     checked_limit,
     public_values,
-    same_events,
-    same_users,
 )
 from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
+from storage.memory_world import MemoryWorld, Rows, User
 from storage.names import EVENT_TABLES, table_key
-from storage.records import dtype_from, records_of, rows_of
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
-    """A user as stored: its record's bytes, what nobody changes afterwards, and the stamps of its row."""
-
-    shard: int
-    name: str | None
-    row: bytes
-    created: str
-    updated: str
-    archived: bool = False
-    pruned: bool = False
+from storage.records import dtype_from, records_of
+from storage.retention import Retention
 
 
 @dataclass(slots=True)
@@ -64,45 +54,19 @@ class _Claim:
         return self.holder if leases.has_owner(self.token) else ""
 
 
-@dataclass(slots=True)
-class _Part:
-    """What a shard knows beside its users, as of its last commit."""
-
-    sequence: int
-    market: bytes
-    summary: str
-    pruned: str = ""  # up to which moment
-
-
-@dataclass(slots=True)
-class _World:
-    """A world as of its last commit. Every value is immutable, so shallow copies are whole ones."""
-
-    birth: Birth
-    dtype: str
-    parts: dict[int, _Part] = field(default_factory=dict)
-    users: dict[int, _User] = field(default_factory=dict)
-    events: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {t: [] for t in EVENT_TABLES})
-
-    def draft(self) -> _World:
-        return replace(
-            self,
-            parts={shard: replace(part) for shard, part in self.parts.items()},
-            users=dict(self.users),
-            events={table: list(rows) for table, rows in self.events.items()},
-        )
-
-
 class MemoryPlace:
     """Worlds in this process' memory. A commit works on copies, which replace the worlds at its end."""
 
     def __init__(self, where: str, clock: Callable[[], int] = now_us) -> None:
         self.where = where
         self.public: Public | None = None
+        self.floor: Floor | None = None
         self.lock = threading.RLock()
         self._clock = clock
-        self._worlds: dict[str, _World] = {}
+        self._worlds: dict[str, MemoryWorld] = {}
         self._claims: dict[tuple[str, int], _Claim] = {}
+        self._pruned: dict[tuple[str, int], str] = {}
+        self._retentions: dict[str, Retention] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._stamp = 0
 
@@ -115,7 +79,7 @@ class MemoryPlace:
         with self.lock:
             return [self._line(world) for world in self._worlds.values()]
 
-    def _line(self, world: _World) -> WorldInfo:
+    def _line(self, world: MemoryWorld) -> WorldInfo:
         name, parts = world.birth.world, sorted(world.parts.items())
         claims = [claim for (claimed, _), claim in self._claims.items() if claimed == name]
         shards = tuple(
@@ -141,14 +105,12 @@ class MemoryPlace:
             claim = self._claims.get((world, shard))
             return claim.living() if claim is not None else ""
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         with self.lock:
-            found = self._found(world)
-            if shard not in found.parts:
-                raise refusals.no_shard(world, shard, self.where)
-            part = found.parts[shard]
-            living = {n: u for n, u in sorted(found.users.items()) if u.shard == shard and not u.archived}
+            found = self._found(world, shard)
+            part, users = found.part_at(shard, at, self.where)
+            living = {n: u for n, u in sorted(users.items()) if u.shard == shard and not u.archived}
             return Snapshot(
                 birth=found.birth,
                 shard=shard,
@@ -158,6 +120,16 @@ class MemoryPlace:
                 market=part.market,
                 summary=json.loads(part.summary),
             )
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """See Store."""
+        with self.lock:
+            found = self._found(world, shard)
+            parts = [version.part for _, version in sorted(found.past.get(shard, {}).items())]
+            return [
+                CommitInfo(part.sequence, time_text(part.stamp_us), json.loads(part.summary))
+                for part in [*parts, found.parts[shard]]
+            ]
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
         """See Store."""
@@ -223,7 +195,7 @@ class MemoryPlace:
         parcels = [(lease, checked_batch(lease, batch)) for lease, batch in pairs]
         with self.lock:
             stamp = max(self._clock(), self._stamp + 1)
-            drafts: dict[str, _World] = {}
+            drafts: dict[str, MemoryWorld] = {}
             kinds = dict(self._kinds)
             fresh = False
             for lease, parcel in parcels:
@@ -236,44 +208,54 @@ class MemoryPlace:
                     continue
                 if parcel.sequence != (0 if last is None else last + 1):
                     raise refusals.wrong_sequence(parcel.world, parcel.shard, last, parcel.sequence)
-                _apply(world, parcel, time_text(stamp), kinds)
+                keep = self.floor is not None or self._retention(parcel.world) != Retention()
+                world.apply(parcel, stamp, kinds, keep=keep)
                 fresh = True
             if fresh:
+                for name, world in drafts.items():
+                    world.let_go(self._retention(name), self.floor)
                 self._worlds.update(drafts)
                 self._kinds, self._stamp = kinds, stamp
 
-    def _drafted(self, parcel: Parcel, birth: Birth) -> _World:
+    def _drafted(self, parcel: Parcel, birth: Birth) -> MemoryWorld:
         found = self._worlds.get(parcel.world)
-        return found.draft() if found else _World(birth, parcel.dtype)
+        return found.draft() if found else MemoryWorld(birth, parcel.dtype)
 
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self.lock:
-            kinds, rows = self._table(world, table)
+            kinds, rows = self._table(world, table, at)
             chosen = wanted(where, kinds, table)
             places = [(list(kinds).index(name), value) for name, value in chosen.items()]
             match = [row for row in rows if all(row[place] == value for place, value in places)]
             return iter([dict(zip(kinds, row, strict=True)) for row in match[: checked_limit(limit)]])
 
-    def count(self, world: str, table: str) -> int:
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
         """See Store."""
         with self.lock:
             if table == "persistent_users":
-                return sum(not user.pruned for user in self._found(world).users.values())
-            return len(self._table(world, table)[1])
+                users = self._found(world).users_at(at, self.where)
+                return sum(not user.pruned for user in users.values())
+            return len(self._table(world, table, at)[1])
 
-    def _table(self, world: str, table: str) -> tuple[Mapping[str, str], list[tuple[Any, ...]]]:
+    def _table(self, world: str, table: str, at: int | None) -> tuple[Mapping[str, str], Rows]:
         found = self._found(world)
         if table == "persistent_users":
-            return PUBLIC_KINDS, self._public_rows(found)
+            return PUBLIC_KINDS, self._public_rows(found, found.users_at(at, self.where))
         if table not in EVENT_TABLES:
             raise refusals.wrong_table(table)
-        return self._kinds.get(table, {}), found.events[table]
+        return self._kinds.get(table, {}), found.rows_at(table, at, self.where)
 
-    def _public_rows(self, world: _World) -> list[tuple[Any, ...]]:
-        shown = {number: user for number, user in world.users.items() if not user.pruned}
+    def _public_rows(self, world: MemoryWorld, users: Mapping[int, User]) -> Rows:
+        shown = {number: user for number, user in users.items() if not user.pruned}
         if shown and self.public is None:
             raise refusals.no_public(world.birth.world, self.where)
         if not shown or self.public is None:
@@ -288,6 +270,16 @@ class MemoryPlace:
         stamps = [[user.created for user in shown.values()], [user.updated for user in shown.values()]]
         return sorted(zip(*columns, *stamps, strict=True))
 
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """See Store."""
+        checked_keep(commits, hours)
+        with self.lock:
+            self._check_lease(lease)
+            self._retentions[lease.world] = self._retention(lease.world).changed(commits, hours)
+
+    def _retention(self, world: str) -> Retention:
+        return self._retentions.get(world, Retention())
+
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. Here it is done at once."""
         moment = stored_scalar("before", "time", before)
@@ -296,22 +288,33 @@ class MemoryPlace:
             found = self._worlds.get(lease.world)
             if found is None or lease.shard not in found.parts:
                 return
-            found.parts[lease.shard].pruned = moment
-            moment = min(part.pruned for part in found.parts.values())
+            self._pruned[lease.world, lease.shard] = moment
+            moment = min(self._pruned.get((lease.world, shard), "") for shard in found.parts)
             kinds = list(self._kinds.get("touchpoints", {}).values())
             if "time" in kinds:
                 place = kinds.index("time")
-                rows = found.events["touchpoints"]
                 found.events["touchpoints"] = [
-                    row for row in rows if row[place] is None or row[place] >= moment
+                    (sequence, row)
+                    for sequence, row in found.events["touchpoints"]
+                    if row[place] is None or row[place] >= moment
                 ]
-            if not any(user.archived and not user.pruned for user in found.users.values()):
-                return
-            seen = PUBLIC_COLUMNS.index("last_seen")
-            last = {row[0]: row[seen] for row in self._public_rows(found)}
-            for number, user in list(found.users.items()):
-                if user.archived and not user.pruned and last[user.name or default_id(number)] < moment:
-                    found.users[number] = replace(user, pruned=True, row=b"")
+            found.users = self._without_old(found, found.users, moment)
+            for versions in found.past.values():
+                for version in versions.values():
+                    version.users = self._without_old(found, version.users, moment)
+
+    def _without_old(self, world: MemoryWorld, users: dict[int, User], moment: str) -> dict[int, User]:
+        gone = {number: user for number, user in users.items() if user.archived and not user.pruned}
+        if not gone:
+            return users
+        seen = PUBLIC_COLUMNS.index("last_seen")
+        last = {row[0]: row[seen] for row in self._public_rows(world, gone)}
+        old = {
+            n: replace(u, pruned=True, row=b"")
+            for n, u in gone.items()
+            if last[u.name or default_id(n)] < moment
+        }
+        return {**users, **old}
 
     def fold(self) -> int:
         """See Store. Nothing waits here: rows are made when they are asked for."""
@@ -319,10 +322,12 @@ class MemoryPlace:
             raise refusals.no_public(next(iter(self._worlds)), self.where)
         return 0
 
-    def _found(self, world: str) -> _World:
+    def _found(self, world: str, shard: int | None = None) -> MemoryWorld:
         found = self._worlds.get(world)
         if found is None:
             raise refusals.not_found(world, self.where, self._worlds)
+        if shard is not None and shard not in found.parts:
+            raise refusals.no_shard(world, shard, self.where)
         return found
 
     def close(self) -> None:
@@ -335,36 +340,3 @@ class MemoryPlace:
     def after_fork(self, *, child: bool) -> None:
         """The child goes on with a private copy."""
         self.lock.release()
-
-
-def _apply(world: _World, parcel: Parcel, stamp: str, kinds: dict[str, Mapping[str, str]]) -> None:
-    same_users(parcel.world, world.dtype, parcel.dtype)
-    _upsert(world, parcel, stamp)
-    _archive(world, parcel, stamp)
-    for table, events in parcel.events.items():
-        same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
-        world.events[table].extend(zip(*events.columns(), strict=True))
-    before = world.parts.get(parcel.shard)
-    pruned = before.pruned if before is not None else ""
-    world.parts[parcel.shard] = _Part(parcel.sequence, parcel.market, parcel.summary, pruned)
-
-
-def _upsert(world: _World, parcel: Parcel, stamp: str) -> None:
-    taken = {user.name: number for number, user in world.users.items() if user.name is not None}
-    for number, row in zip(parcel.numbers.tolist(), rows_of(parcel.users), strict=True):
-        name = parcel.names.get(number)
-        before = world.users.get(number)
-        if before is not None and (before.shard, before.name, before.archived) != (parcel.shard, name, False):
-            raise refusals.changed_user(parcel.world)
-        if name is not None and taken.get(name, number) != number:
-            raise refusals.name_taken(parcel.world)
-        created = stamp if before is None else before.created
-        world.users[number] = _User(parcel.shard, name, row, created, stamp)
-
-
-def _archive(world: _World, parcel: Parcel, stamp: str) -> None:
-    for number in parcel.archived.tolist():
-        user = world.users.get(number)
-        if user is None or user.archived or user.shard != parcel.shard:
-            raise refusals.not_archivable(parcel.world)
-        world.users[number] = replace(user, archived=True, updated=stamp)

@@ -155,7 +155,32 @@ def _to_blocks(connection: sqlite3.Connection, world: str, shard: int) -> None:
     connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (world, shard, numbers))
 
 
-MIGRATIONS: tuple[Step, ...] = (_first, _second)
+def _third(connection: sqlite3.Connection) -> None:
+    """Commits that were folded can be undone, as far as a world's retention says."""
+    connection.execute(
+        """
+        CREATE TABLE past (
+            world TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            sequence INTEGER NOT NULL,
+            stamp_us INTEGER NOT NULL,
+            committed_at TEXT NOT NULL,
+            crc INTEGER NOT NULL,
+            summary TEXT NOT NULL,
+            events TEXT NOT NULL,
+            market BLOB NOT NULL,
+            born BLOB NOT NULL,
+            stamps BLOB NOT NULL,
+            users BLOB NOT NULL,
+            PRIMARY KEY (world, shard, sequence)
+        )
+        """
+    )
+    connection.execute("ALTER TABLE worlds ADD COLUMN keep_commits INTEGER NOT NULL DEFAULT 1")
+    connection.execute("ALTER TABLE worlds ADD COLUMN keep_hours REAL NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Step, ...] = (_first, _second, _third)
 """Step k brings a file from version k to k + 1."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from storage.base import (
+    CommitNotFound,
     Lease,
     LeaseLost,
     NotAStore,
@@ -30,6 +31,29 @@ def not_found(world: str, url: str, there: Iterable[str]) -> WorldNotFound:
 def no_shard(world: str, shard: int, url: str) -> WorldNotFound:
     """The world is there, but not this part of it."""
     return WorldNotFound(f"World {world!r} in {url} has no commit of shard {shard} yet; create it first.")
+
+
+def no_commit(world: str, shard: int, url: str, at: object, first: int, last: int) -> CommitNotFound:
+    """The shard is there, but not that commit of it."""
+    there = f"commit {last} can be read" if first == last else f"commits {first} to {last} can be read"
+    if isinstance(at, int) and not isinstance(at, bool) and 0 <= at < first:
+        return CommitNotFound(
+            f"Commit {at} of world {world!r} (shard {shard}) in {url} is gone: {there}. To keep more of its "
+            "past from now on, open it for writing with keep_commits=... or keep_hours=...."
+        )
+    return CommitNotFound(
+        f"There is no commit {at!r} of world {world!r} (shard {shard}) in {url}: {there}. `gaelp history` "
+        "lists them."
+    )
+
+
+def damaged_past(path: str, world: str, shard: int, sequence: int) -> NotAStore:
+    """What leads back over a commit is not what was written."""
+    return NotAStore(
+        f"What the store {path!r} keeps of the past of world {world!r} (shard {shard}) is damaged: nothing "
+        f"before commit {sequence} can be read; the last commit can. `gaelp repair --store "
+        f"{sqlite_url(path)}` gives that past up."
+    )
 
 
 def exists(world: str, url: str) -> WorldExists:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary, finalize
 
 from storage import filelock, refusals
-from storage.base import Birth, Snapshot, Store, WorldBusy
+from storage.base import Birth, CommitNotFound, Snapshot, Store, WorldBusy
 from storage.family import birth_in, shard_path, shard_paths
 from storage.shared import SharedStore, open_store
 from storage.siblings import url_beside
@@ -148,8 +148,18 @@ def barrier_of(stores: Mapping[int, Store], world: str) -> int:
 
 
 def load_as_of(store: Store, world: str, shard: int, sequence: int | None) -> Snapshot:
-    """A shard as of a commit; None is its last one."""
-    return store.load(world, shard)
+    """A shard as of a commit, or as near to it as it is kept if the shard is far ahead; None is its last one.
+
+    Shards have no effect on each other, so their commits belong together whatever their sequences are; the
+    barrier makes them comparable. Raises WorldNotFound, CommitNotFound for a commit that is yet to come.
+    """
+    try:
+        return store.load(world, shard, at=sequence)
+    except CommitNotFound:
+        oldest = store.history(world, shard)[0].sequence
+        if sequence is None or oldest < sequence:
+            raise
+        return store.load(world, shard, at=oldest)
 
 
 @contextmanager

@@ -15,7 +15,17 @@ import numpy as np
 
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
 from storage import filelock
-from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreError, WorldInfo, WorldNotFound
+from storage.base import (
+    Batch,
+    Birth,
+    CommitInfo,
+    Lease,
+    Public,
+    Snapshot,
+    StoreError,
+    WorldInfo,
+    WorldNotFound,
+)
 from storage.place import Place
 from storage.urls import Address, read_url
 
@@ -143,9 +153,13 @@ class SharedStore:
         """The living holder of one shard, "" if there is none."""
         return self._readable().holder(world, shard)
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
-        return self._readable().load(world, shard)
+        return self._readable().load(world, shard, at=at)
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """See Store."""
+        return self._readable().history(world, shard)
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
         """See Store."""
@@ -168,14 +182,24 @@ class SharedStore:
         self._writable().commit(pairs)
 
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
-        return self._readable().rows(world, table, where=where, limit=limit)
+        return self._readable().rows(world, table, where=where, limit=limit, at=at)
 
-    def count(self, world: str, table: str) -> int:
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
         """See Store."""
-        return self._readable().count(world, table)
+        return self._readable().count(world, table, at=at)
+
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """See Store."""
+        self._writable().keep(lease, commits=commits, hours=hours)
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store."""

@@ -18,22 +18,22 @@ from typing import Any
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, Lease, Public, Snapshot, StoreFull, WorldBusy, WorldInfo
-from storage.checks import Parcel, checked_batch, checked_birth
+from storage.base import Batch, Birth, CommitInfo, Floor, Lease, Public, Snapshot, StoreFull, WorldInfo
+from storage.checks import Parcel, checked_batch, checked_birth, checked_keep
 from storage.clock import now_us
 from storage.columns import stored_scalar
-from storage.family import shard_named, writing_locks
+from storage.family import floor_beside
 from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
 from storage.sqlite_fold import fold
 from storage.sqlite_journal import append, damaged
 from storage.sqlite_lease import check_in_force, grant_lease
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import holders, list_worlds, living_holder, load_shard, standing
+from storage.sqlite_read import holders, list_commits, list_worlds, living_holder, load_shard, standing
 from storage.sqlite_roster import EMPTY, Roster, read_roster
 from storage.sqlite_rows import count_rows, read_rows
 from storage.sqlite_schema import next_stamp, prepare_tables
-from storage.sqlite_seats import settle_family
+from storage.sqlite_seats import settle_family, take_locks
 
 ROOM_BYTES = 8_000_000
 """The journal may be so much longer than the people are: a small world is not folded at every commit."""
@@ -55,12 +55,14 @@ class SqlitePlace:
     The file is locked, created and opened for writing with the first lease, and let go with the
     last; between them one connection does everything. Without a lease each read opens its own.
     The journal is folded when it outgrows the people, with the last lease, on request, and with the first
-    lease if a writer has left one behind.
+    lease if a writer has left one behind. A fold asks `floor` (see Place) which commits must stay readable
+    beside those that a world's retention keeps.
     """
 
     def __init__(self, path: str, clock: Callable[[], int] = now_us) -> None:
         self.where = path
         self.public: Public | None = None
+        self.floor: Floor | None = floor_beside(path)
         self.lock = threading.RLock()
         self._clock = clock
         self._writer: sqlite3.Connection | None = None
@@ -87,25 +89,37 @@ class SqlitePlace:
         with self._reading() as connection:
             return living_holder(connection, world, shard, self._clock()) if connection else ""
 
-    def load(self, world: str, shard: int = 0) -> Snapshot:
+    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return load_shard(connection, world, shard, self.where)
+            return load_shard(connection, world, shard, self.where, at)
+
+    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
+        """See Store."""
+        with self._reading(world) as connection:
+            assert connection is not None
+            return list_commits(connection, world, shard, self.where)
 
     def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None, limit: int | None = None
+        self,
+        world: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        at: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return iter(read_rows(connection, self.where, self.public, world, table, where, limit))
+            return iter(read_rows(connection, self.where, self.public, world, table, where, limit, at))
 
-    def count(self, world: str, table: str) -> int:
+    def count(self, world: str, table: str, *, at: int | None = None) -> int:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
-            return count_rows(connection, world, table, self.where)
+            return count_rows(connection, world, table, self.where, at)
 
     def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
         """See Store."""
@@ -117,7 +131,7 @@ class SqlitePlace:
             self._sweep()
             if expected is not None and not self.is_there():
                 raise refusals.not_found(birth.world, self.where, [])
-            locks = self._locked(birth, shard)
+            locks = take_locks(self.where, birth, shard)
             try:
                 if self._writer is None:
                     self._recover()
@@ -129,12 +143,12 @@ class SqlitePlace:
                 self._unlock(locks)
                 raise
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
-            if expected is None:
-                try:
+            try:
+                if expected is None:
                     settle_family(self.where, birth)
-                except BaseException:
-                    self._give_up(lease.token)
-                    raise
+            except BaseException:
+                self._give_up(lease.token)
+                raise
             return lease
 
     def heartbeat(self, lease: Lease) -> None:
@@ -189,6 +203,16 @@ class SqlitePlace:
             )
         return rosters, written
 
+    def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
+        """See Store."""
+        checked_keep(commits, hours)
+        with self.lock, self._leased(lease) as connection:
+            connection.execute(
+                "UPDATE worlds SET keep_commits = coalesce(?1, keep_commits), keep_hours ="
+                " coalesce(?2, keep_hours) WHERE world = ?3",
+                (commits, hours, lease.world),
+            )
+
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. It is noted, and done by the next fold."""
         moment = stored_scalar("before", "time", before)
@@ -219,7 +243,7 @@ class SqlitePlace:
             if waiting and self.public is None:
                 world = connection.execute("SELECT world FROM sound LIMIT 1").fetchone()[0]
                 raise refusals.no_public(world, self.where)
-            folded = fold(connection, self.where, self.public) if self.public is not None else 0
+            folded = fold(connection, self.where, self.public, self.floor) if self.public is not None else 0
         self._measure()
         return folded
 
@@ -315,24 +339,6 @@ class SqlitePlace:
             for lease in held:
                 check_in_force(connection, lease, self._clock())
             yield connection
-
-    def _locked(self, birth: Birth, shard: int) -> tuple[str, ...]:
-        taken: list[str] = []
-        try:
-            for path in writing_locks(self.where, birth.world):
-                filelock.take(path)
-                taken.append(path)
-        except WorldBusy:
-            for path in taken:
-                filelock.drop(path)
-            if shard_named(self.where, birth.world) is not None:
-                raise refusals.busy(birth.world, shard, filelock.holder(self.where), birth.shards) from None
-            raise
-        except BaseException:
-            for path in taken:
-                filelock.drop(path)
-            raise
-        return tuple(taken)
 
     def _unlock(self, locks: tuple[str, ...]) -> None:
         """Drops the locks of one lease; with the last lease the journal is folded and the file let go of."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage import refusals
-from storage.sqlite_merge import Changes, Numbers, merged
+from storage.sqlite_merge import Changes, Numbers, among, merged, octets_of
 
 BLOCK_USERS = 4096
 _WHERE = "FROM base WHERE world = ? AND shard = ?"
@@ -68,6 +68,35 @@ def write_base(connection: sqlite3.Connection, path: str, world: str, shard: int
             connection.execute(
                 "DELETE FROM base WHERE world = ? AND shard = ? AND block = ?", (world, shard, block)
             )
+
+
+def pick(
+    connection: sqlite3.Connection,
+    path: str,
+    world: str,
+    shard: int,
+    dtype: np.dtype[Any],
+    numbers: Numbers,
+) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """Which of some numbers, ascending, are in the base, and their records as rows of bytes, zeros for the
+    others. Raises NotAStore if a block was damaged."""
+    there = np.zeros(len(numbers), np.bool_)
+    records = np.zeros((len(numbers), dtype.itemsize), np.uint8)
+    touched = np.unique(numbers // BLOCK_USERS)
+    query = f"SELECT crc, users {_WHERE} AND block = ?"
+    for block in touched.tolist():
+        found = connection.execute(query, (world, shard, block)).fetchone()
+        if found is None:
+            continue
+        _check(path, world, shard, block, found[0], found[1], dtype)
+        users = np.frombuffer(found[1], dtype)
+        start, end = np.searchsorted(numbers, [block * BLOCK_USERS, (block + 1) * BLOCK_USERS]).tolist()
+        known: Numbers = users["number"].astype(np.int64)
+        here = among(numbers[start:end], known)
+        place = np.searchsorted(known, numbers[start:end][here])
+        there[start:end] = here
+        records[start:end][here] = octets_of(users)[place]
+    return there, records
 
 
 def base_bytes(connection: sqlite3.Connection) -> int:

@@ -13,19 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from storage.base import PUBLIC_COLUMNS, Birth, Public, default_id
+from storage.base import PUBLIC_COLUMNS, Birth, Floor, Public, default_id
 from storage.checks import public_values
 from storage.clock import time_text
 from storage.sqlite_blocks import write_base
 from storage.sqlite_journal import Delta, deltas
 from storage.sqlite_merge import Changes, together
+from storage.sqlite_past import Step, let_go, write_step
 from storage.sqlite_schema import BIRTH, delete_older, known_kinds, quoted
+from storage.sqlite_undo import cut_of, last_events, steps_back
 
 _ROWS_AT_ONCE = 1 << 15
 
 
-def fold(connection: sqlite3.Connection, path: str, public: Public) -> int:
-    """Folds all worlds of a file; returns how many commits there were. Raises NotAStore for damage."""
+def fold(connection: sqlite3.Connection, path: str, public: Public, floor: Floor | None = None) -> int:
+    """Folds all worlds of a file; returns how many commits there were. Raises NotAStore for damage.
+
+    What a world's retention keeps, and what `floor` asks for, goes into the table `past`.
+    """
     worlds = [world for (world,) in connection.execute("SELECT DISTINCT world FROM sound").fetchall()]
     folded = 0
     for world in worlds:
@@ -33,20 +38,29 @@ def fold(connection: sqlite3.Connection, path: str, public: Public) -> int:
         table, *birth = connection.execute(
             f"SELECT users_table, {BIRTH} FROM worlds WHERE world = ? AND users_table IS NOT NULL", (world,)
         ).fetchone()
+        steps: dict[tuple[int, int], Step] = {}
         by_shard = sorted({delta.shard for delta in found})
         for shard in by_shard:
             mine = [delta for delta in found if delta.shard == shard]
+            names, cut = _names_of(connection, world), cut_of(connection, world, shard, floor)
+            for step in steps_back(connection, path, quoted(table), mine, names, cut):
+                steps[shard, step.sequence] = step
             changes = together(mine)
             assert changes is not None
-            upsert_users(
-                connection, quoted(table), public, Birth(*birth), changes, _names_of(connection, world)
-            )
+            upsert_users(connection, quoted(table), public, Birth(*birth), changes, names)
             write_base(connection, path, world, shard, changes)
             _note(connection, mine[-1], changes)
         for delta in found:
+            before = last_events(connection) if (delta.shard, delta.sequence) in steps else {}
             append_events(connection, "main.", delta)
+            if before:
+                rows = {t: (before[t] + 1, last) for t, last in last_events(connection).items()}
+                events = {t: span for t, span in rows.items() if span[0] <= span[1]}
+                write_step(connection, steps[delta.shard, delta.sequence], events)
         folded += len(found)
     connection.execute("DELETE FROM main.journal")
+    for world, shard in connection.execute("SELECT DISTINCT world, shard FROM past").fetchall():
+        let_go(connection, world, shard, cut_of(connection, world, shard, floor))
     # Shards have clocks of their own: what goes is older than the moments of all that are in the file.
     for world, moment in connection.execute(
         "SELECT world, min(prune_before) FROM worlds WHERE born IS NOT NULL GROUP BY world"

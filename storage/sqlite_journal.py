@@ -64,14 +64,14 @@ def append(connection: sqlite3.Connection, parcel: Parcel, stamp_us: int, fresh:
         parcel.world, parcel.shard, parcel.sequence, stamp_us, fresh, layout, names, parcel.summary,
     )  # fmt: skip
     none = np.zeros(0, np.uint8)
-    parts: list[Any] = [parcel.market, _octets(parcel.archived.astype("<i8"))]
-    parts += [_octets(parcel.events[t].rows) if t in parcel.events else none for t in EVENT_TABLES]
-    parts.append(_octets(parcel.users))
+    parts: list[Any] = [parcel.market, octets(parcel.archived.astype("<i8"))]
+    parts += [octets(parcel.events[t].rows) if t in parcel.events else none for t in EVENT_TABLES]
+    parts.append(octets(parcel.users))
     size = sum(len(part) for part in parts)
     marks = ", ".join("?" * (len(head) + len(parts)))
     connection.execute(
         f"INSERT INTO journal ({_HEAD}, {', '.join(_PARTS)}, bytes, crc) VALUES ({marks}, ?, ?)",
-        (*head, *parts, size, _sum(head, parts)),
+        (*head, *parts, size, checksum(head, parts)),
     )
     return size
 
@@ -138,18 +138,26 @@ def damaged(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 
 
 def deltas(
-    connection: sqlite3.Connection, path: str, world: str, shard: int | None = None, table: str | None = None
+    connection: sqlite3.Connection,
+    path: str,
+    world: str,
+    shard: int | None = None,
+    table: str | None = None,
+    at: int | None = None,
 ) -> Iterator[Delta]:
     """The commits of a world that are not folded, in order.
 
     Args:
       shard: of one shard only.
       table: only those that bring events of that table, or users for "persistent_users".
+      at: up to that commit.
     Raises: NotAStore for one that was damaged.
     """
     tests, values = ["world = ?"], [world]
     if shard is not None:
         tests, values = [*tests, "shard = ?"], [*values, shard]  # type: ignore[list-item]
+    if at is not None:
+        tests, values = [*tests, "sequence <= ?"], [*values, at]  # type: ignore[list-item]
     if table is not None:
         tests.append(
             f"length({table}) > 0" if table in EVENT_TABLES else "length(users) + length(archived) > 0"
@@ -186,12 +194,13 @@ def _read(row: Sequence[Any]) -> Delta:
     )
 
 
-def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
+def octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
     """Records as bytes that SQLite and the checksum read without a copy, if the rows lie together."""
     return np.ascontiguousarray(rows).view(np.uint8)
 
 
-def _sum(head: Sequence[Any], parts: Sequence[Any]) -> int:
+def checksum(head: Sequence[Any], parts: Sequence[Any]) -> int:
+    """Over plain values, and over parts as bytes with their lengths."""
     crc = zlib.crc32(json.dumps([*head, *(len(part) for part in parts)]).encode())
     for part in parts:
         crc = zlib.crc32(part, crc)
@@ -202,4 +211,4 @@ def _matches(row: Sequence[Any]) -> bool:
     *parts, crc = row
     count = len(parts) - len(_PARTS)
     whole = all(isinstance(part, bytes) for part in parts[count:])
-    return whole and _sum(parts[:count], parts[count:]) == crc
+    return whole and checksum(parts[:count], parts[count:]) == crc

@@ -41,7 +41,7 @@ def together(deltas: Iterable[Delta]) -> Changes | None:
         return None
     numbers = np.concatenate([delta.numbers for delta in found])
     stamps = np.repeat([delta.stamp_us for delta in found], [len(delta.numbers) for delta in found])
-    octets = np.concatenate([_octets(delta.users) for delta in found])
+    octets = np.concatenate([octets_of(delta.users) for delta in found])
     dtype = found[0].users.dtype
     names: dict[int, str] = {}
     for delta in found:
@@ -70,19 +70,29 @@ def merged(
     place = np.searchsorted(numbers, new_numbers)
     there = place < len(numbers)
     there[there] = numbers[place[there]] == new_numbers[there]
-    _octets(users)[place[there]] = _octets(new_users)[there]
+    octets_of(users)[place[there]] = octets_of(new_users)[there]
     if not there.all():
         extra = ~there
         joined = np.concatenate([numbers, new_numbers[extra]])
-        octets = np.concatenate([_octets(users), _octets(new_users)[extra]])
+        octets = np.concatenate([octets_of(users), octets_of(new_users)[extra]])
         order = np.argsort(joined, kind="stable")
         numbers, users = joined[order], octets[order].reshape(-1).view(users.dtype)
     if len(without):
         kept = ~np.isin(numbers, without)
-        numbers, users = numbers[kept], _octets(users)[kept].reshape(-1).view(users.dtype)
+        numbers, users = numbers[kept], octets_of(users)[kept].reshape(-1).view(users.dtype)
     return numbers, users
 
 
-def _octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
+def among(numbers: Numbers, known: Numbers) -> NDArray[np.bool_]:
+    """Which of some numbers are among others that ascend."""
+    if not len(known):
+        return np.zeros(len(numbers), np.bool_)
+    place = np.searchsorted(known, numbers)
+    place[place == len(known)] = 0
+    found: NDArray[np.bool_] = known[place] == numbers
+    return found
+
+
+def octets_of(rows: NDArray[Any]) -> NDArray[np.uint8]:
     """Records as rows of bytes, sharing memory, so that padding travels with them."""
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)

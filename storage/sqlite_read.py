@@ -8,12 +8,14 @@ import sqlite3
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, ShardInfo, Snapshot, WorldInfo
+from storage.base import Birth, CommitInfo, ShardInfo, Snapshot, WorldInfo
+from storage.clock import time_text
 from storage.identity import Process, this_process
 from storage.records import dtype_from
 from storage.sqlite_blocks import read_base
 from storage.sqlite_journal import deltas
 from storage.sqlite_merge import merged, together
+from storage.sqlite_past import listed, oldest, stood, way_back
 from storage.sqlite_schema import BIRTH
 
 _LEASE = (
@@ -102,8 +104,10 @@ def standing(connection: sqlite3.Connection, world: str, shard: int) -> tuple[in
     return found
 
 
-def load_shard(connection: sqlite3.Connection, world: str, shard: int, path: str) -> Snapshot:
-    """See Store.load: the base, and on top of it what the journal says."""
+def load_shard(
+    connection: sqlite3.Connection, world: str, shard: int, path: str, at: int | None = None
+) -> Snapshot:
+    """See Store.load: the base, and on top of it what the journal says, or undone back to a commit."""
     check_born(connection, world, path)
     found = connection.execute(
         f"SELECT user_dtype, {BIRTH} FROM worlds WHERE world = ? AND shard = ? AND born IS NOT NULL",
@@ -112,19 +116,83 @@ def load_shard(connection: sqlite3.Connection, world: str, shard: int, path: str
     stand = standing(connection, world, shard) if found else None
     if stand is None:
         raise refusals.no_shard(world, shard, path)
+    if at is not None:
+        check_commit(connection, world, shard, path, at)
     dtype, *birth = found
     users = read_base(connection, path, world, shard, dtype_from(dtype))
-    changes = together(deltas(connection, path, world, shard))
+    numbers = users["number"].astype(np.int64)
     names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
-    if changes is not None:
-        numbers = users["number"].astype(np.int64)
-        _, users = merged(numbers, users, changes.numbers, changes.users, changes.archived)
-        names.update(changes.names)
+    if at is not None and is_behind(connection, world, shard, at):
+        back, unborn = way_back(connection, path, world, shard, at, users.dtype)
+        _, users = merged(numbers, users, back.numbers, back.users, unborn)
+        stand = stood(connection, world, shard, at)
+    else:
+        changes = together(deltas(connection, path, world, shard, at=at))
+        if changes is not None:
+            _, users = merged(numbers, users, changes.numbers, changes.users, changes.archived)
+            names.update(changes.names)
+        if at not in (None, stand[0]):
+            stand = _stood_between(connection, world, shard, at)
     if names:
         living = set(users["number"].tolist())
         names = {number: names[number] for number in sorted(living.intersection(names))}
     sequence, market, summary = stand
     return Snapshot(Birth(*birth), shard, sequence, users, names, market, json.loads(summary))
+
+
+def _stood_between(connection: sqlite3.Connection, world: str, shard: int, at: int) -> tuple[int, bytes, str]:
+    """As `standing`, of a commit that is the last folded one or waits in the journal."""
+    query = "SELECT sequence, market, summary FROM {} WHERE world = ? AND shard = ? AND sequence = ?"
+    found: tuple[int, bytes, str] | None = None
+    for table in ("sound", "worlds"):
+        found = found or connection.execute(query.format(table), (world, shard, at)).fetchone()
+    assert found is not None
+    return found
+
+
+def is_behind(connection: sqlite3.Connection, world: str, shard: int, at: int) -> bool:
+    """Whether a commit of a shard is older than the base."""
+    base = connection.execute("SELECT sequence FROM worlds WHERE world = ? AND shard = ?", (world, shard))
+    folded = base.fetchone()[0]
+    return folded is not None and at < folded
+
+
+def check_commit(connection: sqlite3.Connection, world: str, shard: int, path: str, at: int) -> None:
+    """Raises CommitNotFound, naming the commits of a shard that can be read."""
+    stand = standing(connection, world, shard)
+    assert stand is not None
+    first = oldest(connection, world, shard)
+    if first is None:
+        base = connection.execute("SELECT sequence FROM worlds WHERE world = ? AND shard = ?", (world, shard))
+        first = base.fetchone()[0] or 0
+    if isinstance(at, bool) or not isinstance(at, int) or not first <= at <= stand[0]:
+        raise refusals.no_commit(world, shard, path, at, first, stand[0])
+
+
+def list_commits(connection: sqlite3.Connection, world: str, shard: int, path: str) -> list[CommitInfo]:
+    """See Store.history."""
+    check_born(connection, world, path)
+    if standing(connection, world, shard) is None:
+        raise refusals.no_shard(world, shard, path)
+    found = listed(connection, path, world, shard)
+    key = (world, shard)
+    for row in connection.execute(
+        "SELECT sequence, committed_at, summary FROM worlds WHERE world = ? AND shard = ?"
+        " AND sequence IS NOT NULL",
+        key,
+    ):
+        found.append(CommitInfo(row[0], row[1], json.loads(row[2])))
+    for row in connection.execute(
+        "SELECT sequence, stamp_us, summary FROM sound WHERE world = ? AND shard = ? ORDER BY sequence", key
+    ):
+        found.append(CommitInfo(row[0], time_text(row[1]), json.loads(row[2])))
+    return found
+
+
+def shards_of(connection: sqlite3.Connection, world: str) -> list[int]:
+    """The shards of a world that were born in this file."""
+    query = "SELECT shard FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard"
+    return [shard for (shard,) in connection.execute(query, (world,))]
 
 
 def check_born(connection: sqlite3.Connection, world: str, path: str) -> None:

@@ -13,6 +13,7 @@ from storage.sqlite_blocks import BLOCK_USERS, damaged_blocks
 from storage.sqlite_errors import told
 from storage.sqlite_journal import damaged, forget_unborn
 from storage.sqlite_open import close_writer, open_reader, open_writer
+from storage.sqlite_past import damaged_steps
 from storage.sqlite_schema import next_stamp, quoted
 
 
@@ -23,7 +24,8 @@ class Damage:
     Attributes:
       what: a sentence.
       cost: a sentence, what a repair gives up.
-      world, shard: where; `sequence` of the commit, or `block` of the people, that is damaged.
+      world, shard: where; `sequence` of the commit, `block` of the people, or `past` (the commit that can no
+        longer be undone), that is damaged.
     """
 
     what: str
@@ -32,6 +34,7 @@ class Damage:
     shard: int
     sequence: int | None = None
     block: int | None = None
+    past: int | None = None
 
 
 def examine(path: str) -> list[Damage]:
@@ -91,8 +94,13 @@ def _found(connection: sqlite3.Connection) -> list[Damage]:
     first: dict[tuple[str, int], int] = {}
     for world, shard, sequence in damaged(connection):
         first[world, shard] = min(sequence, first.get((world, shard), sequence))
-    return [_commits(connection, *where, sequence) for where, sequence in sorted(first.items())] + [
-        _people(world, shard, block) for world, shard, block in damaged_blocks(connection)
+    past: dict[tuple[str, int], int] = {}
+    for world, shard, sequence in damaged_steps(connection):
+        past[world, shard] = max(sequence, past.get((world, shard), sequence))
+    return [
+        *(_commits(connection, *where, sequence) for where, sequence in sorted(first.items())),
+        *(_people(world, shard, block) for world, shard, block in damaged_blocks(connection)),
+        *(_past(*where, sequence) for where, sequence in sorted(past.items())),
     ]
 
 
@@ -117,10 +125,22 @@ def _people(world: str, shard: int, block: int) -> Damage:
     return Damage(
         what=f"The people {who} do not match their checksum.",
         cost=f"The people {who} leave the market, but for those whom a later commit brings; their public "
-        "rows stay (is_active = 0).",
+        "rows stay (is_active = 0). Earlier commits of the shard can no longer be read.",
         world=world,
         shard=shard,
         block=block,
+    )
+
+
+def _past(world: str, shard: int, sequence: int) -> Damage:
+    return Damage(
+        what=f"The way back over commit {sequence} of world {world!r} (shard {shard}) does not match its "
+        "checksum.",
+        cost=f"Commits of world {world!r} (shard {shard}) before {sequence} can no longer be read; nobody is "
+        "lost.",
+        world=world,
+        shard=shard,
+        past=sequence,
     )
 
 
@@ -130,6 +150,11 @@ def _give_up(connection: sqlite3.Connection, damage: Damage) -> None:
         connection.execute(
             f"DELETE FROM main.journal WHERE {where} AND sequence >= ?",
             (damage.world, damage.shard, damage.sequence),
+        )
+    if damage.past is not None or damage.block is not None:
+        connection.execute(
+            "DELETE FROM past WHERE world = ?1 AND shard = ?2 AND (sequence <= ?3 OR ?3 IS NULL)",
+            (damage.world, damage.shard, damage.past),
         )
     if damage.block is None:
         return

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage import refusals
 from storage.checks import Parcel
 from storage.records import dtype_from
 from storage.sqlite_blocks import read_base
 from storage.sqlite_journal import deltas
-from storage.sqlite_merge import Numbers
+from storage.sqlite_merge import Numbers, among
 
 _NOBODY: Numbers = np.zeros(0, np.int64)
 
@@ -38,10 +37,10 @@ class Roster:
     def after(self, parcel: Parcel) -> tuple[Roster, int]:
         """The people after one more commit, and how many of its users are new. Raises StoreError."""
         here = self.living.get(parcel.shard, _NOBODY)
-        known = _among(parcel.numbers, here)
+        known = among(parcel.numbers, here)
         new = parcel.numbers if not len(here) else parcel.numbers[~known]
         others = [numbers for shard, numbers in self.living.items() if shard != parcel.shard]
-        if len(new) and any(_among(new, taken).any() for taken in (self.gone, *others)):
+        if len(new) and any(among(new, taken).any() for taken in (self.gone, *others)):
             raise refusals.changed_user(parcel.world)
         names, taken = self._named(parcel, set(new.tolist()) if parcel.names else set())
         if len(new):
@@ -49,9 +48,9 @@ class Roster:
         gone = self.gone
         if len(parcel.archived):
             leaving = np.sort(parcel.archived)
-            if not _among(leaving, here).all():
+            if not among(leaving, here).all():
                 raise refusals.not_archivable(parcel.world)
-            here, gone = here[~_among(here, leaving)], _joined(gone, leaving)
+            here, gone = here[~among(here, leaving)], _joined(gone, leaving)
         return Roster({**self.living, parcel.shard: here}, gone, names, taken), len(new)
 
     def _named(self, parcel: Parcel, new: set[int]) -> tuple[Mapping[int, str], Mapping[str, int]]:
@@ -88,22 +87,12 @@ def read_roster(connection: sqlite3.Connection, path: str, world: str) -> Roster
     names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
     for delta in deltas(connection, path, world):
         here = living.get(delta.shard, _NOBODY)
-        here = _joined(here, delta.numbers[~_among(delta.numbers, here)])
+        here = _joined(here, delta.numbers[~among(delta.numbers, here)])
         living[delta.shard] = here[~np.isin(here, delta.archived)]
         gone.append(delta.archived)
         names.update(delta.names)
     taken = {name: number for number, name in names.items()}
     return Roster(living, np.sort(np.concatenate(gone)), names, taken)
-
-
-def _among(numbers: Numbers, known: Numbers) -> NDArray[np.bool_]:
-    """Which of some numbers are among others that ascend."""
-    if not len(known):
-        return np.zeros(len(numbers), np.bool_)
-    place = np.searchsorted(known, numbers)
-    place[place == len(known)] = 0
-    among: NDArray[np.bool_] = known[place] == numbers
-    return among
 
 
 def _joined(numbers: Numbers, new: Numbers) -> Numbers:

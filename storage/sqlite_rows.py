@@ -1,4 +1,5 @@
-"""Public rows of a SQLite store as of its last commit: the folded tables, and the journal replayed on top.
+"""Public rows of a SQLite store as of a commit: the folded tables, and the journal replayed on top, or undone
+back to where the table `past` leads.
 
 The replay goes into temporary tables in memory, by the code of the fold itself; the file is only read.
 """
@@ -6,7 +7,7 @@ The replay goes into temporary tables in memory, by the code of the fold itself;
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,10 +19,12 @@ from storage.base import PUBLIC_COLUMNS, Birth, Public, default_id
 from storage.checks import checked_limit
 from storage.columns import PUBLIC_KINDS, wanted
 from storage.names import EVENT_TABLES, named_number
+from storage.records import dtype_from
 from storage.sqlite_fold import append_events, upsert_users
 from storage.sqlite_journal import deltas
-from storage.sqlite_merge import Changes, together
-from storage.sqlite_read import check_born
+from storage.sqlite_merge import Changes, Numbers, together
+from storage.sqlite_past import rows_of_later, way_back
+from storage.sqlite_read import check_born, check_commit, shards_of
 from storage.sqlite_schema import BIRTH, events_definition, known_kinds, public_definition, quoted
 
 _REPLAYED = "temp.replayed_"
@@ -35,35 +38,53 @@ def read_rows(
     table: str,
     where: Mapping[str, Any] | None,
     limit: int | None,
+    at: int | None = None,
 ) -> list[dict[str, Any]]:
     """See Store.rows."""
-    check_born(connection, world, path)
+    _check(connection, path, world, at)
     kinds = _kinds(connection, table)
     chosen = wanted(where, kinds, table)
     if not kinds:
         return []
     checked_limit(limit)
     if table == "persistent_users":
-        found = _users(connection, path, public, world, chosen, limit)
+        found = _users(connection, path, public, world, chosen, limit, at)
     else:
-        found = _events(connection, path, world, table, list(kinds), chosen, limit)
+        found = _events(connection, path, world, table, list(kinds), chosen, limit, at)
     return [dict(zip(kinds, row, strict=True)) for row in found]
 
 
-def count_rows(connection: sqlite3.Connection, world: str, table: str, path: str) -> int:
+def count_rows(
+    connection: sqlite3.Connection, world: str, table: str, path: str, at: int | None = None
+) -> int:
     """See Store.count: no row is made for it."""
-    check_born(connection, world, path)
+    _check(connection, path, world, at)
     if not _kinds(connection, table):
         return 0
-    folded: int
+    waiting = "" if at is None else f" AND sequence <= {int(at)}"
     if table == "persistent_users":
-        folded = connection.execute(f"SELECT count(*) FROM {_users_table(connection, world)}").fetchone()[0]
-        fresh = connection.execute("SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?", (world,))
-        return folded + int(fresh.fetchone()[0])
-    folded = connection.execute(f"SELECT count(*) FROM main.{table} WHERE world = ?", (world,)).fetchone()[0]
+        users = _users_table(connection, world)
+        folded: int = connection.execute(f"SELECT count(*) FROM {users}").fetchone()[0]
+        newborn = f"SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?{waiting}"
+        folded += connection.execute(newborn, (world,)).fetchone()[0]
+        back = _back(connection, path, world, at)
+        with _other_ids(connection, world, back) as others:
+            known = connection.execute(f"SELECT count(*) FROM {users} WHERE user_id IN {others}").fetchall()
+            folded -= known[0][0]
+        return folded + sum(len(changes.numbers) for changes, _ in back)
+    with _later(connection, path, world, table, at) as sooner:
+        counted = f"SELECT count(*) FROM main.{table} WHERE world = ?{sooner}"
+        folded = connection.execute(counted, (world,)).fetchall()[0][0]
     return folded + sum(
-        len(delta.events[table].rows) for delta in deltas(connection, path, world, table=table)
+        len(delta.events[table].rows) for delta in deltas(connection, path, world, table=table, at=at)
     )
+
+
+def _check(connection: sqlite3.Connection, path: str, world: str, at: int | None) -> None:
+    check_born(connection, world, path)
+    if at is not None:
+        for shard in shards_of(connection, world):
+            check_commit(connection, world, shard, path, at)
 
 
 def _kinds(connection: sqlite3.Connection, table: str) -> Mapping[str, str]:
@@ -86,6 +107,7 @@ def _users(
     world: str,
     chosen: Mapping[str, Any],
     limit: int | None,
+    at: int | None,
 ) -> list[tuple[Any, ...]]:
     folded = _users_table(connection, world)
     names = ", ".join(PUBLIC_COLUMNS)
@@ -93,38 +115,100 @@ def _users(
     values = [*chosen.values()]
     end = " ORDER BY user_id LIMIT ?"
     at_most = -1 if limit is None else limit
-    changes = _changes(connection, path, world, chosen.get("user_id"))
-    if not changes:
+    changes = _changes(connection, path, world, at)
+    back = _back(connection, path, world, at)
+    if "user_id" in chosen:
+        number = _number_of(connection, world, chosen["user_id"], changes)
+        only = [_only(part, number) for part in changes]
+        changes = [part for part in only if len(part.numbers) or len(part.archived)]
+        back = [(_only(part, number), unborn[unborn == number]) for part, unborn in back]
+    if not changes and not back:
         return connection.execute(
             f"SELECT {names} FROM {folded} WHERE 1{tests}{end}", (*values, at_most)
         ).fetchall()
     if public is None:
         raise refusals.no_public(world, path)
-    with _temporary(connection, "persistent_users", public_definition()) as replayed:
-        _replay_users(connection, public, world, folded, replayed, changes)
+    with (
+        _temporary(connection, "persistent_users", public_definition()) as replayed,
+        _other_ids(connection, world, back) as others,
+    ):
+        _replay_users(connection, public, world, folded, replayed, changes, [part for part, _ in back])
         return connection.execute(
-            f"SELECT {names} FROM {folded} WHERE user_id NOT IN (SELECT user_id FROM {replayed}){tests}"
+            f"SELECT {names} FROM {folded} WHERE user_id NOT IN (SELECT user_id FROM {replayed})"
+            f" AND user_id NOT IN {others}{tests}"
             f" UNION ALL SELECT {names} FROM {replayed} WHERE 1{tests}{end}",
             (*values, *values, at_most),
         ).fetchall()
 
 
-def _changes(connection: sqlite3.Connection, path: str, world: str, user_id: str | None) -> list[Changes]:
-    """What the journal changes in a world's users, by shard; of one user only if a user_id is given."""
-    found = list(deltas(connection, path, world, table="persistent_users"))
+def _back(
+    connection: sqlite3.Connection, path: str, world: str, at: int | None
+) -> list[tuple[Changes, Numbers]]:
+    """The ways back of the shards whose base is later than a commit."""
+    if at is None:
+        return []
+    dtypes = connection.execute(
+        "SELECT shard, user_dtype FROM worlds WHERE world = ? AND sequence > ?", (world, at)
+    )
+    return [
+        way_back(connection, path, world, shard, at, dtype_from(dtype)) for shard, dtype in dtypes.fetchall()
+    ]
+
+
+@contextmanager
+def _other_ids(
+    connection: sqlite3.Connection, world: str, back: Sequence[tuple[Changes, Numbers]]
+) -> Iterator[str]:
+    """The user_ids of everybody whom ways back concern, as a table of SQL."""
+    if not back:
+        yield "()"
+        return
+    names = _names_of(connection, world)
+    with _temporary(connection, "others", "user_id TEXT PRIMARY KEY") as others:
+        for changes, unborn in back:
+            for numbers in (changes.numbers, unborn):
+                ids = ((names.get(number) or default_id(number),) for number in numbers.tolist())
+                connection.executemany(f"INSERT INTO {others} VALUES (?)", ids)
+        yield others
+
+
+@contextmanager
+def _later(
+    connection: sqlite3.Connection, path: str, world: str, table: str, at: int | None
+) -> Iterator[str]:
+    """A test in SQL that no folded event of a later commit passes."""
+    later = [] if at is None else rows_of_later(connection, path, world, table, at)
+    if not later:
+        yield ""
+        return
+    with _temporary(connection, "later", "first INTEGER, last INTEGER") as spans:
+        connection.executemany(f"INSERT INTO {spans} VALUES (?, ?)", later)
+        yield f" AND NOT EXISTS (SELECT 1 FROM {spans} WHERE {table}.rowid BETWEEN first AND last)"
+
+
+def _changes(connection: sqlite3.Connection, path: str, world: str, at: int | None) -> list[Changes]:
+    """What the journal changes in a world's users up to a commit, by shard."""
+    found = list(deltas(connection, path, world, table="persistent_users", at=at))
     by_shard = [
         together(delta for delta in found if delta.shard == shard)
         for shard in sorted({delta.shard for delta in found})
     ]
-    changes = [part for part in by_shard if part is not None]
-    if user_id is None:
-        return changes
-    number = named_number(user_id)
+    return [part for part in by_shard if part is not None]
+
+
+def _number_of(
+    connection: sqlite3.Connection, world: str, user_id: str | None, changes: Sequence[Changes]
+) -> int:
+    """The number of a user, -1 if it cannot be anybody's."""
     known = connection.execute("SELECT number FROM names WHERE world = ? AND user_id = ?", (world, user_id))
-    named = known.fetchone() or next(
-        ((n,) for part in changes for n, name in part.names.items() if name == user_id), (number,)
-    )
-    return [_only(part, named[0]) for part in changes] if named[0] is not None else []
+    fresh = ((n,) for part in changes for n, name in part.names.items() if name == user_id)
+    named = known.fetchone() or next(fresh, None)
+    number = named[0] if named else named_number(user_id or "")
+    return -1 if number is None else int(number)
+
+
+def _names_of(connection: sqlite3.Connection, world: str) -> dict[int, str]:
+    return dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
 
 
 def _only(changes: Changes, number: int) -> Changes:
@@ -146,20 +230,25 @@ def _replay_users(
     world: str,
     folded: str,
     replayed: str,
-    changes: list[Changes],
+    changes: Sequence[Changes],
+    back: Sequence[Changes],
 ) -> None:
-    names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
+    """Makes the rows that are not as folded: those that the journal changes, and those of ways back."""
+    names = _names_of(connection, world)
     for part in changes:
         names.update(part.names)
-    touched = np.unique(np.concatenate([n for part in changes for n in (part.numbers, part.archived)]))
     columns = ", ".join(PUBLIC_COLUMNS)
+    concerned = [numbers for part in changes for numbers in (part.numbers, part.archived)]
     connection.executemany(
         f"INSERT INTO {replayed} ({columns}) SELECT {columns} FROM {folded} WHERE user_id = ?",
-        ((names.get(number) or default_id(number),) for number in touched.tolist()),
+        (
+            (names.get(number) or default_id(number),)
+            for number in (np.unique(np.concatenate(concerned)).tolist() if concerned else ())
+        ),
     )
     birth = connection.execute(f"SELECT {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL", (world,))
     born = Birth(*birth.fetchone())
-    for part in changes:
+    for part in (*changes, *back):
         upsert_users(connection, replayed, public, born, part, names)
 
 
@@ -171,19 +260,21 @@ def _events(
     kinds: list[str],
     chosen: Mapping[str, Any],
     limit: int | None,
+    at: int | None,
 ) -> list[tuple[Any, ...]]:
     names = ", ".join(quoted(name) for name in kinds)
     tests = "world = ?" + "".join(f" AND {quoted(name)} IS ?" for name in chosen)
     values = [world, *chosen.values()]
     at_most = -1 if limit is None else limit
     ordered = " ORDER BY rowid LIMIT ?"
-    found = connection.execute(
-        f"SELECT {names} FROM main.{table} WHERE {tests}{ordered}", (*values, at_most)
-    ).fetchall()
+    with _later(connection, path, world, table, at) as sooner:
+        found = connection.execute(
+            f"SELECT {names} FROM main.{table} WHERE {tests}{sooner}{ordered}", (*values, at_most)
+        ).fetchall()
     if len(found) == limit:
         return found
     with _temporary(connection, table, events_definition(known_kinds(connection, table))) as replayed:
-        for delta in deltas(connection, path, world, table=table):
+        for delta in deltas(connection, path, world, table=table, at=at):
             append_events(connection, _REPLAYED, delta, table)
         rest = -1 if limit is None else limit - len(found)
         more = connection.execute(f"SELECT {names} FROM {replayed} WHERE {tests}{ordered}", (*values, rest))

@@ -10,13 +10,30 @@ import os
 import uuid
 from contextlib import suppress
 
-from storage.base import Birth
-from storage.family import check_family, shard_named, shard_path
+from storage import filelock, refusals
+from storage.base import Birth, WorldBusy
+from storage.family import check_family, shard_named, shard_path, writing_locks
 from storage.sqlite_errors import told
 from storage.sqlite_lease import reserve
 from storage.sqlite_open import close_writer, open_writer
 
 PART = ".part"
+
+
+def take_locks(path: str, birth: Birth, shard: int) -> tuple[str, ...]:
+    """Takes the locks of whoever writes a shard in `path`; returns their files. Raises WorldBusy."""
+    taken: list[str] = []
+    try:
+        for lock in writing_locks(path, birth.world):
+            filelock.take(lock)
+            taken.append(lock)
+    except BaseException as error:
+        for lock in taken:
+            filelock.drop(lock)
+        if isinstance(error, WorldBusy) and shard_named(path, birth.world) is not None:
+            raise refusals.busy(birth.world, shard, filelock.holder(path), birth.shards) from None
+        raise
+    return tuple(taken)
 
 
 def settle_family(path: str, birth: Birth) -> None:

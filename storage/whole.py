@@ -25,7 +25,7 @@ class WholeWorld:
         self._stores = stores
         several = line.birth.shards > 1 and line.sequence != UNBORN
         self._at = line.sequence if several else None
-        self._alone = {shard.url: shard for shard in stores.values()}
+        self._alone = {store.url: store for store in stores.values()}
 
     def snapshots(self) -> list[Snapshot]:
         """The people and market record of every shard that is born, in order."""

@@ -184,9 +184,9 @@ def born(store: Store, world: str = "demo", numbers: Any = range(5), **more: Any
     return lease
 
 
-def seen(store: Store, world: str = "demo") -> dict[str, Any]:
-    """Everything a reader can see of a world, in comparable values."""
-    snapshot = store.load(world)
+def seen(store: Store, world: str = "demo", at: int | None = None) -> dict[str, Any]:
+    """Everything a reader can see of a world, as of a commit, in comparable values."""
+    snapshot = store.load(world, at=at)
     tables = ("persistent_users", "touchpoints", "conversions", "episodes")
     return {
         "sequence": snapshot.sequence,
@@ -194,8 +194,8 @@ def seen(store: Store, world: str = "demo") -> dict[str, Any]:
         "names": dict(snapshot.names),
         "market": snapshot.market,
         "summary": dict(snapshot.summary),
-        **{table: list(store.rows(world, table)) for table in tables},
-        "counts": [store.count(world, table) for table in tables],
+        **{table: list(store.rows(world, table, at=at)) for table in tables},
+        "counts": [store.count(world, table, at=at) for table in tables],
     }
 
 

@@ -167,6 +167,12 @@ class Histories(RuleBasedStateMachine):
             self.lost.append(self.held.pop(world))
         self.twin.sqlite = open_store(self.url)
 
+    @rule(world=WORLDS, commits=st.none() | st.integers(1, 6))
+    def keep(self, world: str, commits: int | None) -> None:
+        for pair in [*self.held.values(), *self.lost[-1:]]:
+            if pair[0].world == world:
+                self.both(lambda store, which, p=pair: store.keep(p[which], commits=commits))
+
     @rule(seconds=st.integers(-1, 8 * 3600))
     def prune(self, seconds: int) -> None:
         for pair in [*self.held.values(), *self.lost[-1:]]:
@@ -199,26 +205,44 @@ class Histories(RuleBasedStateMachine):
         found: list[Any] = []
         for line in store.worlds():
             world = line.birth.world
-            snapshot = store.load(world)
-            tables = [list(store.rows(world, table)) for table in TABLES]
-            for row in tables[0]:
-                row["same_stamp"] = row["created_at"] == row["updated_at"]
-                assert row["created_at"] <= row["updated_at"]
-                for name in AUDIT:
-                    del row[name]
             found.append(
                 (line.birth, line.sequence, line.summary, bool(line.holder), world in self.held)
-                + (
-                    snapshot.users.tobytes(),
-                    snapshot.users.dtype,
-                    dict(snapshot.names),
-                    snapshot.market,
-                    tables,
-                )
-                + ([store.count(world, table) for table in TABLES],)
+                + self.shown_at(store, world, None)
             )
             assert bool(line.holder) == (world in self.held)
         return found
+
+    def shown_at(self, store: Store, world: str, at: int | None) -> tuple[Any, ...]:
+        snapshot = store.load(world, at=at)
+        tables = [list(store.rows(world, table, at=at)) for table in TABLES]
+        for row in tables[0]:
+            row["same_stamp"] = row["created_at"] == row["updated_at"]
+            assert row["created_at"] <= row["updated_at"]
+            for name in AUDIT:
+                del row[name]
+        return (
+            snapshot.sequence,
+            snapshot.summary,
+            snapshot.users.tobytes(),
+            snapshot.users.dtype,
+            dict(snapshot.names),
+            snapshot.market,
+            tables,
+            [store.count(world, table, at=at) for table in TABLES],
+        )
+
+    @invariant()
+    def both_show_the_same_past(self) -> None:
+        """A file may keep more for a while; what memory keeps is what was promised."""
+        for line in self.memory.worlds():
+            world = line.birth.world
+            promised = [(one.sequence, one.summary) for one in self.memory.history(world)]
+            kept = [(one.sequence, one.summary) for one in self.twin.sqlite.history(world)]
+            assert kept[-len(promised) :] == promised
+            assert [sequence for sequence, _ in kept] == list(range(kept[0][0], line.sequence + 1))
+            for at, _ in promised[:-1]:
+                shown = [self.shown_at(store, world, at) for store in (self.twin.memory, self.twin.sqlite)]
+                assert shown[0] == shown[1]
 
     def teardown(self) -> None:
         if hasattr(self, "twin"):
