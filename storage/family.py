@@ -114,7 +114,7 @@ def check_family(path: str, birth: Birth) -> None:
 
 def floor_beside(path: str) -> Floor:
     """Which commit of a shard in `path` must stay readable: the last one that all the other shards, in their
-    files, have reached. None while one of them has no commit, or cannot be read: there is no barrier then.
+    files, have reached; the first one while one of them has none, or cannot be read. None for other worlds.
     """
 
     def floor(world: str, shard: int) -> int | None:
@@ -122,26 +122,24 @@ def floor_beside(path: str) -> Floor:
         if named is None:
             return None
         others = [other for other in shard_paths(named[0], world).items() if other[1] != path]
-        reached = [_reached(there, world, number) for number, there in others]
-        known = [sequence for sequence in reached if sequence is not None]
-        return min(known) if known and len(known) == len(reached) else None
+        return min((_reached(there, world, number) for number, there in others), default=0)
 
     return floor
 
 
-def _reached(path: str, world: str, shard: int) -> int | None:
+def _reached(path: str, world: str, shard: int) -> int:
     try:
         with told(path):
             connection = open_reader(path)
             if connection is None:
-                return None
+                return 0
             try:
                 stand = standing(connection, world, shard)
             finally:
                 connection.close()
     except StoreError:
-        return None
-    return None if stand is None else stand[0]
+        return 0
+    return 0 if stand is None else stand[0]
 
 
 def has_world(path: str, world: str) -> bool:

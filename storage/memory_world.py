@@ -132,7 +132,8 @@ class MemoryWorld:
 
     def let_go(self, retention: Retention, floor: Floor | None) -> None:
         """Drops the commits that the world's retention no longer wants."""
-        reached = min(part.sequence for part in self.parts.values())
+        whole = len(self.parts) == self.birth.shards
+        reached = min(part.sequence for part in self.parts.values()) if whole else 0
         for shard, versions in self.past.items():
             part = self.parts[shard]
             asked = floor(self.birth.world, shard) if floor is not None else None
