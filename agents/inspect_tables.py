@@ -23,13 +23,14 @@ def show_list(store: str, found: Sequence[Report], console: Console | None = Non
     for line in found:
         table.add_row(
             escape(str(line["world"])),
-            _count(line["commit"]),
+            _commit(line["commit"]),
             line["config"],
             escape(_who(line)),
         )
         for shard in line["shards"] if len(line["shards"]) > 1 else []:
-            commit = "unborn" if shard["commit"] is None else _count(shard["commit"])
-            table.add_row(f"  shard {shard['shard']}", commit, "", escape(shard["holder"] or "nobody"))
+            table.add_row(
+                f"  shard {shard['shard']}", _commit(shard["commit"]), "", escape(shard["holder"] or "nobody")
+            )
     out.print(table)
 
 
@@ -122,7 +123,7 @@ def _by_world(report: Report) -> Table:
         counts = world["counts"]
         table.add_row(
             escape(world["world"]), f"{world['clock']['days']:.1f}", _count(world["episodes_finished"]),
-            _count(world["commit"]), _count(world["users"]["active"]), _count(counts["touchpoints"]),
+            _commit(world["commit"]), _count(world["users"]["active"]), _count(counts["touchpoints"]),
             _count(counts["conversions"]), _money(counts["spend"]), _money(counts["margin"]),
         )  # fmt: skip
     return table
@@ -136,7 +137,7 @@ def _totals(title: str, store: str, total: Report) -> Table:
         clock = total["clock"]
         table.add_row("store", escape(store))
         table.add_row("clock", f"{clock['now']} UTC (day {clock['days']:.2f}, tick {_count(clock['tick'])})")
-        table.add_row("commit", _count(total["commit"]))
+        table.add_row("commit", _commit(total["commit"]))
         table.add_row("held by", escape(_who(total)))
     rows = {
         "episodes finished": _count(total["episodes_finished"]),
@@ -167,9 +168,11 @@ def _shards(world: Report) -> Table:
         ">shard", ">commit", "holder", "store", title=f"Shards of {world['world']}: barrier {barrier}"
     )
     for shard in world["shards"]:
-        commit = "unborn" if shard["commit"] is None else _count(shard["commit"])
         table.add_row(
-            _count(shard["shard"]), commit, escape(shard["holder"] or "nobody"), escape(shard["store"])
+            _count(shard["shard"]),
+            _commit(shard["commit"]),
+            escape(shard["holder"] or "nobody"),
+            escape(shard["store"]),
         )
     return table
 
@@ -240,6 +243,11 @@ def _span(days: float) -> str:
 
 def _time(text: Any) -> str:
     return str(text).replace("T", " ")[:19]
+
+
+def _commit(sequence: int | None) -> str:
+    """A sequence, or that a shard, or one of a world's shards, has none."""
+    return "unborn" if sequence is None or sequence < 0 else _count(sequence)
 
 
 def _count(value: Any) -> str:
