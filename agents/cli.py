@@ -14,6 +14,7 @@ from typer.main import get_command
 from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
+from agents.cli_past import AtOption, fork, history, keep
 from agents.cli_store import copy, fold, repair, torture
 
 app = typer.Typer(
@@ -79,6 +80,7 @@ def evaluate(
     world: Annotated[
         str, typer.Option(help="A world, or a stem for all its sub-worlds: where to start.")
     ] = "demo",
+    at: AtOption = "latest",
     replicates: ReplicatesOption = 20,
     days: DaysOption = 30,
     run_out_days: Annotated[int, typer.Option(min=0, help="Days without bids that follow.")] = 30,
@@ -91,7 +93,7 @@ def evaluate(
 
     run_evaluation(
         EvaluateOptions(
-            store=store, world=world, policy=policy or None, replicates=replicates, days=days,
+            store=store, world=world, at=at, policy=policy or None, replicates=replicates, days=days,
             run_out_days=run_out_days, seed=seed, out=None if out is None else str(out), json=json,
         )
     )  # fmt: skip
@@ -103,6 +105,7 @@ def inspect(
     world: Annotated[
         str | None, typer.Option(help="A world, or a stem for all its sub-worlds; all by default.")
     ] = None,
+    at: AtOption = "latest",
     user: Annotated[str | None, typer.Option(help="Show this user's journey.")] = None,
     last: Annotated[int, typer.Option(min=1, help="Events of a journey to show, the latest ones.")] = 20,
     json: JsonOption = False,
@@ -112,10 +115,10 @@ def inspect(
     from agents.inspect_tables import show_journey, show_worlds
 
     if user is None:
-        report = inspect_world(store, world)
+        report = inspect_world(store, world, at)
         _print_json(report) if json else show_worlds(report)
     else:
-        journey = inspect_user(store, user, world)
+        journey = inspect_user(store, user, world, at)
         _print_json(journey) if json else show_journey(journey, last)
 
 
@@ -149,6 +152,9 @@ def bench(
     run_bench(BenchOptions(quick=quick, json=json, out=out, only=only or [], write_docs=write_docs))
 
 
+app.command()(history)
+app.command()(keep)
+app.command()(fork)
 app.command()(fold)
 app.command()(copy)
 app.command()(repair)

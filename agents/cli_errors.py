@@ -39,12 +39,13 @@ def told(error: Exception) -> tuple[str, int]:
     Returns: (sentence, BAD_INPUT if the user can mend what was given, else FAULT).
     """
     from gaelp_env.config_load import ConfigError
-    from storage.base import BadStoreURL, BadWorldName, NotAStore, StoreError, WorldExists, WorldNotFound
+    from storage import base
 
     words = str(error).strip() or type(error).__name__
-    if isinstance(error, BadStoreURL | BadWorldName | NotAStore | WorldExists | WorldNotFound | ConfigError):
+    given = base.BadStoreURL | base.BadWorldName | base.NotAStore | base.CommitNotFound
+    if isinstance(error, given | base.WorldExists | base.WorldNotFound | ConfigError):
         return words, BAD_INPUT
-    if isinstance(error, StoreError):
+    if isinstance(error, base.StoreError):
         return words, FAULT
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         package = (error.name or "").split(".")[0]

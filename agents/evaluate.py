@@ -20,6 +20,7 @@ from agents.baselines import (
     save_found,
     search_baselines,
 )
+from agents.commits import LATEST, named
 from agents.evaluate_play import Start
 from agents.evaluate_policies import EvaluationResult, evaluate_policies, seeds_for
 from agents.evaluate_processes import cores
@@ -38,7 +39,8 @@ class EvaluateOptions:
 
     Attributes:
       store: URL of the store.
-      world: a world, or a stem for all its sub-worlds; replicates begin at their last commits in turn.
+      world: a world, or a stem for all its sub-worlds; replicates begin at their commits in turn.
+      at: which commits those are: "latest", "first" (that can still be read), or a number as text.
       policy: folders or files of trained policies, or names of baselines; with no name of a baseline
         among them, all baselines are played as well.
       replicates, days, run_out_days: as in `evaluate_policies`.
@@ -50,6 +52,7 @@ class EvaluateOptions:
 
     store: str = "sqlite:///gaelp.db"
     world: str = "demo"
+    at: str = LATEST
     policy: Sequence[str] | str | None = None
     replicates: int = 20
     days: int = 30
@@ -61,7 +64,7 @@ class EvaluateOptions:
 
 
 def run_evaluation(options: EvaluateOptions) -> EvaluationResult:
-    """Plays the policies from the worlds' last commits and from a fresh world, and shows the tables.
+    """Plays the policies from commits of the worlds and from a fresh world, and shows the tables.
 
     Raises: ValueError or StoreError in words. The store is opened for reading only.
     """
@@ -72,7 +75,7 @@ def run_evaluation(options: EvaluateOptions) -> EvaluationResult:
     worlds = worlds_named(options.store, options.world)
     config = config_of_worlds(options.store, worlds, None)
     starts = (
-        Start("last commit", config, tuple(commits_of(options.store, worlds))),
+        Start(named(options.at), config, tuple(commits_of(options.store, worlds, options.at))),
         Start("fresh world", config, shards=shards_of(options.store, worlds)),
     )
     policies, algorithm = _trained_policies(trained)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.commits import LATEST, first_or_number
 from agents.evaluate_play import Commit
 from agents.manifest import part_of
 from gaelp_env.config import MarketConfig
@@ -35,12 +36,17 @@ COUNTS = (
 MEANS = ("mean_awareness", "mean_fatigue", "mean_intent")
 
 
-def read_world(store: str, world: str, shard: int | None = None) -> tuple[MarketConfig, Commit]:
-    """The configuration of a world, or of one of its shards, and a private copy of its last commit.
+def read_world(
+    store: str, world: str, at: str = LATEST, shard: int | None = None
+) -> tuple[MarketConfig, Commit]:
+    """The configuration of a world, or of one of its shards, and a private copy of a commit of it.
 
-    Raises WorldNotFound.
+    Args:
+      at: as `agents.commits.commit_asked`.
+    Raises: WorldNotFound, CommitNotFound.
     """
-    with World.open(store, world, mode="read", pin="latest", shard=shard) as reading:
+    pin = LATEST if at == LATEST else first_or_number(store, world, at)
+    with World.open(store, world, mode="read", pin=pin, shard=shard) as reading:
         reading.reset()
         market = reading.playing()
         users = market.population.rows(slice(None))
@@ -49,10 +55,11 @@ def read_world(store: str, world: str, shard: int | None = None) -> tuple[Market
         return market.config, Commit(name, reading.sequence, users, market.record_bytes(), share)
 
 
-def commits_of(store: str, worlds: Sequence[str]) -> list[Commit]:
-    """Private copies of the worlds as of their last commits; one for each shard of a world of several."""
+def commits_of(store: str, worlds: Sequence[str], at: str = LATEST) -> list[Commit]:
+    """Private copies of the worlds as of a commit of each, their last ones by default; one for each shard of
+    a world of several."""
     return [
-        read_world(store, world, shard if shards > 1 else None)[1]
+        read_world(store, world, at, shard if shards > 1 else None)[1]
         for world in worlds
         for shards in (shards_of(store, [world]),)
         for shard in range(shards)

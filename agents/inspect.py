@@ -1,7 +1,7 @@
 """What a store holds, for people to look at: its worlds, the totals of their people, a user's journey.
 
-Everything is read from the last commit, of a world of several shards the last one that all have reached,
-through stores opened read-only; nothing is written.
+Everything is read from one commit, the last by default (of a world of several shards the last one that all
+have reached), through stores opened read-only; nothing is written.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.commits import LATEST, as_of
 from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, RECORD
 from gaelp_env.population import GONE, STAGES, fatigue_score
 from gaelp_env.world_public import public_of
 from gaelp_env.world_upgrade import present, readable
-from storage import open_store
-from storage.base import NotAStore, Snapshot, Store, WorldInfo, WorldNotFound
+from storage.base import NotAStore, Snapshot, WorldInfo, WorldNotFound
 from storage.names import named_number
 from storage.shards import shard_url
 from storage.siblings import all_worlds
@@ -40,44 +40,46 @@ def list_worlds(url: str) -> list[Report]:
     Returns: for each its name, store, commit, fingerprint of its configuration, parent, holder and summary.
     Raises: StoreError; WorldNotFound if there is none.
     """
-    return [_line(place, info) for place, info in _chosen(url, None)]
+    return [_line(place, info) for place, info in chosen_worlds(url, None)]
 
 
-def inspect_world(url: str, world: str | None = None) -> Report:
+def inspect_world(url: str, world: str | None = None, at: str = LATEST) -> Report:
     """The totals of one world, of a stem's sub-worlds, or of all worlds of a store.
 
     Args:
       url: of the store.
       world: a world's name, a stem such as "demo" or "demo/*" for demo/0, demo/1 …; None for all.
+      at: as of which commit, see `agents.commits.commit_asked`.
     Returns: {"store", "worlds": a report for each, "total": all of them together}, JSON-able. Means of
       scores are over the users in the market, as of each one's last visit; episodes_per_user is over all
       who were ever born.
-    Raises: StoreError; WorldNotFound names the worlds that there are.
+    Raises: StoreError; WorldNotFound names the worlds that there are, CommitNotFound the commits.
     """
-    chosen = _chosen(url, world)
     reports = []
-    for place, info in chosen:
-        with whole_world(place, info, public_of) as whole:
-            reports.append(_line(place, info) | _totals(whole))
+    for place, latest in chosen_worlds(url, world):
+        with _reading(place, latest, at) as (whole, info):
+            reports.append(_line(place, info) | _totals(whole, info))
     return {"store": url, "worlds": reports, "total": together(reports)}
 
 
-def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
+def inspect_user(url: str, user_id: str, world: str | None = None, at: str = LATEST) -> Report:
     """A user's whole journey: state, time span, and every touchpoint and conversion on record.
 
     Args:
       url: of the store.
       user_id: as in `persistent_users`.
       world: as for `inspect_world`; needed if the user_id lives in more than one world.
+      at: as for `inspect_world`.
     Returns: the user's state and "events", oldest first, JSON-able.
     Raises: StoreError; ValueError if no world, or more than one, has such a user.
     """
-    chosen = _chosen(url, world)
+    chosen = chosen_worlds(url, world)
     homes = []
     for place, info in chosen:
-        with whole_world(place, info, public_of) as whole:
-            homes += [(home, info) for home in whole.homes_of(user_id)]
-    names = [info.birth.world for _, info in homes]
+        with _reading(place, info, at) as (whole, _):
+            parts = enumerate(whole.parts())
+            homes += [(place, info, number) for number, part in parts if part.knows(user_id)]
+    names = [info.birth.world for _, info, _ in homes]
     if not homes:
         looked = ", ".join(info.birth.world for _, info in chosen)
         raise ValueError(
@@ -88,10 +90,9 @@ def inspect_user(url: str, user_id: str, world: str | None = None) -> Report:
         raise ValueError(
             f"A user {user_id!r} lives in {len(names)} worlds ({_some(names)}); choose one with --world."
         )
-    place, info = homes[0]
-    with _reading(place) as store:
-        here = next(line for line in store.worlds() if line.birth.world == info.birth.world)
-        return _journey(store, place, here, user_id)
+    place, latest, number = homes[0]
+    with _reading(place, latest, at) as (whole, info):
+        return _journey(whole.parts()[number], place, info, user_id)
 
 
 def together(reports: Sequence[Report]) -> Report:
@@ -119,15 +120,13 @@ def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(url: str) -> Iterator[Store]:
-    store = open_store(url, read_only=True, public=public_of)
-    try:
-        yield store
-    finally:
-        store.close()
+def _reading(url: str, latest: WorldInfo, at: str) -> Iterator[tuple[WholeWorld, WorldInfo]]:
+    with whole_world(url, latest, public_of) as whole:
+        yield as_of(whole, latest, at)
 
 
-def _chosen(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
+def chosen_worlds(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
+    """The worlds that are meant, and where each lives. Raises WorldNotFound."""
     found = all_worlds(url)
     if not found and read_url(url).scheme == "memory":
         raise WorldNotFound(
@@ -175,13 +174,14 @@ def _shard(place: str, info: WorldInfo, number: int) -> Report:
     }
 
 
-def _totals(whole: WholeWorld) -> Report:
-    snapshots = whole.snapshots()
+def _totals(whole: WholeWorld, info: WorldInfo) -> Report:
+    name = info.birth.world
+    snapshots = [whole.load(name, shard) for shard in whole.shards]
     commits = [_present(snapshot, whole.url) for snapshot in snapshots]
     records = [record for _, record in commits]
     people = np.concatenate([users for users, _ in commits])
     people = people[people["flags"] & GONE == 0]
-    ever = whole.count("persistent_users")
+    ever = whole.count(name, "persistent_users")
     stages = np.bincount(people["stage"], minlength=len(STAGES)).tolist()
     total = {field: sum(int(record[field]) for record in records) for field in _COUNTED}
     named = [line for snapshot in snapshots for line in _named(snapshot)]
@@ -211,7 +211,7 @@ def _totals(whole: WholeWorld) -> Report:
             "spend": total["spend_micro"] / MICRO,
             "margin": total["margin_micro"] / MICRO,
         },
-        "logged": {table: whole.count(table) for table in ("touchpoints", "conversions", "episodes")},
+        "logged": {table: whole.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
         "named": sorted(named, key=lambda line: str(line["user_id"])),
     }
 
@@ -256,7 +256,7 @@ def _named(snapshot: Snapshot) -> Iterator[Report]:
         }
 
 
-def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
+def _journey(store: WholeWorld, place: str, info: WorldInfo, user_id: str) -> Report:
     name = info.birth.world
     row = next(iter(store.rows(name, "persistent_users", where={"user_id": user_id}, limit=1)))
     number, shard, record = _found(store, info, user_id)
@@ -291,27 +291,27 @@ def _journey(store: Store, place: str, info: WorldInfo, user_id: str) -> Report:
     }
 
 
-def _found(store: Store, info: WorldInfo, user_id: str) -> tuple[int | None, int | None, Any]:
+def _found(store: WholeWorld, info: WorldInfo, user_id: str) -> tuple[int | None, int | None, Any]:
     """A user's number, shard and record; no shard and record if archived, no number if it is not known."""
     number = named_number(user_id)
-    for each in info.shards:
-        snapshot = store.load(info.birth.world, each.shard)
+    for shard in store.shards:
+        snapshot = store.load(info.birth.world, shard)
         mine = next((key for key, value in snapshot.names.items() if value == user_id), number)
         if mine is None:
             continue
         rows = snapshot.users[snapshot.users["number"] == mine]
         if len(rows):
-            return mine, each.shard, rows[0]
+            return mine, shard, rows[0]
     return number, None, None
 
 
-def _rows(store: Store, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
+def _rows(store: WholeWorld, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
     if number is None:
         return []
     return list(store.rows(world, table, where={"number": number}))
 
 
-def _rows_of_episodes(store: Store, world: str, numbers: set[int]) -> list[Report]:
+def _rows_of_episodes(store: WholeWorld, world: str, numbers: set[int]) -> list[Report]:
     if not numbers:
         return []
     found = []

@@ -260,3 +260,22 @@ def _money(value: float) -> str:
 
 def _logged(value: int, logged: int) -> str:
     return _count(value) if value == logged else f"{_count(value)} ({_count(logged)} in the log)"
+
+
+def show_history(found: Sequence[Report], console: Console | None = None) -> None:
+    """Prints the commits that can be read, a table for each world."""
+    out = console or Console()
+    for world in found:
+        title = f"Commits of {world['world']}" + f", shard {world['shard']}" * (world["shard"] > 0)
+        table = _table(">commit", "at (UTC)", "simulated time", ">episodes", ">people", ">spend", title=title)
+        for line in world["commits"]:
+            summary = line["summary"]
+            table.add_row(
+                _count(line["commit"]),
+                line["committed_at"].partition(".")[0],
+                str(summary.get("clock", "")).replace("T", " "),
+                _count(summary["episodes"]) if "episodes" in summary else "",
+                _count(summary["people"]) if "people" in summary else "",
+                _money(summary["spend"]) if "spend" in summary else "",
+            )
+        out.print(table)

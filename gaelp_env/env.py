@@ -49,10 +49,12 @@ class AdMarketEnv(gym.Env[Any, Any]):
         world: str = "demo",
         config: str | Mapping[str, Any] | MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
         reward: str = "profit",
         observe: str = "advertiser",
         per_audience: bool = False,
@@ -70,13 +72,14 @@ class AdMarketEnv(gym.Env[Any, Any]):
           observe: "advertiser" (what can really be seen) or "full" (the hidden means as well).
           per_audience: one bid for each channel and audience instead of each channel.
           render_mode: "ansi" or "rgb_array".
-          world, mode, pin, commit_every, touch_log, retain_days, shards, shard: as World.open. With several
-            shards each is a market of its own, and infos tell which one this is.
+          world, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours, shards, shard: as
+            World.open. With several shards each is a market of its own, and infos tell which one this is.
         Raises: ValueError (ConfigError) for an argument that cannot be.
         """
         self._arguments = {
             "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
+            "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
             "shards": shards, "shard": shard,
         }  # fmt: skip
@@ -85,8 +88,8 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
         self.world = World.open(
             store, world, config=None if config is None else load_config(config), mode=mode, pin=pin,
-            commit_every=commit_every, touch_log=touch_log, retain_days=retain_days, shards=shards,
-            shard=shard,
+            commit_every=commit_every, touch_log=touch_log, retain_days=retain_days,
+            keep_commits=keep_commits, keep_hours=keep_hours, shards=shards, shard=shard,
         )  # fmt: skip
         self.observation_names = names(observe)
         self.observation_space = space(observe)

@@ -55,10 +55,12 @@ class AdMarketImpressionEnv(gym.Env[Any, Any]):
         world: str = "demo",
         config: str | Mapping[str, Any] | MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
         reward: str = "accrued_profit",
         observe: str = "advertiser",
         creatives: int | None = None,
@@ -72,12 +74,14 @@ class AdMarketImpressionEnv(gym.Env[Any, Any]):
           creatives: how many the action chooses among, where the configuration is the world's own; None
             takes it from config, or the defaults.
           render_mode: None; there is nothing to draw.
-          store, world, config, mode, pin, commit_every, touch_log, retain_days: as AdMarketEnv.
+          store, world, config, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours: as
+            AdMarketEnv.
         Raises: ValueError (ConfigError) for an argument that cannot be.
         """
         self._arguments = {
             "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
+            "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "creatives": creatives, "render_mode": render_mode,
         }  # fmt: skip
         if render_mode is not None:
@@ -87,7 +91,7 @@ class AdMarketImpressionEnv(gym.Env[Any, Any]):
         given = None if config is None else load_config(config)
         self.world = World.open(
             store, world, config=given, mode=mode, pin=pin, commit_every=commit_every, touch_log=touch_log,
-            retain_days=retain_days,
+            retain_days=retain_days, keep_commits=keep_commits, keep_hours=keep_hours,
         )  # fmt: skip
         self.observation_names = names(observe)
         self.observation_space = space(observe)

@@ -45,10 +45,12 @@ class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
         world: str = "demo",
         config: str | Mapping[str, Any] | MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
         reward: str = "accrued_profit",
         observe: str = "advertiser",
         creatives: int | None = None,
@@ -81,7 +83,8 @@ class AdMarketImpressionVectorEnv(VectorEnv[Any, Any, Any]):
         self.worlds = [
             World.open(
                 store, f"{world}/{e}", config=given, mode=mode, pin=pin, commit_every=commit_every,
-                touch_log=touch_log, retain_days=retain_days,
+                touch_log=touch_log, retain_days=retain_days, keep_commits=keep_commits,
+                keep_hours=keep_hours,
             )
             for e in range(num_envs)
         ]  # fmt: skip

@@ -52,10 +52,12 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         world: str | Sequence[str] = "demo",
         config: str | Mapping[str, Any] | MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
         reward: str = "profit",
         observe: str = "advertiser",
         per_audience: bool = False,
@@ -71,13 +73,14 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
             the names themselves. Reading, "demo/3" is that world in every place.
           shards: plays all shards of the one world `world`, one a place; as many as `num_envs`.
           autoreset_mode: "NextStep", "SameStep" or "Disabled", or Gymnasium's AutoresetMode.
-          store, config, mode, pin, commit_every, touch_log, retain_days, reward, observe, per_audience,
-            render_mode: as AdMarketEnv's, the same for every world.
+          store, config, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours, reward,
+            observe, per_audience, render_mode: as AdMarketEnv's, the same for every world.
         Raises: ValueError (ConfigError) for an argument that cannot be.
         """
         self._arguments = {
             "num_envs": num_envs, "store": store, "world": world, "config": config, "mode": mode, "pin": pin,
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
+            "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
             "autoreset_mode": autoreset_mode, "shards": shards,
         }  # fmt: skip
@@ -91,7 +94,8 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         self.worlds = tuple(
             World.open(
                 store, name, config=loaded, mode=mode, pin=pin, commit_every=commit_every,
-                touch_log=touch_log, retain_days=retain_days, shards=shards, shard=shard,
+                touch_log=touch_log, retain_days=retain_days, keep_commits=keep_commits,
+                keep_hours=keep_hours, shards=shards, shard=shard,
             )
             for name, shard in world_places(world, num_envs, mode, shards)
         )  # fmt: skip

@@ -23,7 +23,7 @@ from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
 from gaelp_env.world_shards import Share
 from gaelp_env.world_upgrade import in_format_of, present
-from gaelp_env.world_words import Terms, checked_seed, config_of, one_of
+from gaelp_env.world_words import Terms, checked_commit, checked_seed, config_of
 from storage.base import Birth, NotAStore, Snapshot, Store, WorldExists, WorldNotFound
 
 
@@ -64,12 +64,14 @@ class World(Play):
         *,
         config: MarketConfig | None = None,
         mode: str = "write",
-        pin: str = "first",
+        pin: str | int = "first",
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
         shards: int | None = None,
         shard: int | None = None,
+        keep_commits: int | None = None,
+        keep_hours: float | None = None,
     ) -> World:
         """A world in a store. Touches nothing until the first reset.
 
@@ -78,18 +80,22 @@ class World(Play):
           world: "name", "name/sub", or "name/*" for the first sub-world that nobody holds.
           config: for a new world; None is the world's own, or the defaults.
           mode: "write", or "read" to play on privately from a commit, writing nothing.
-          pin: reading: the commit found at the "first" reset, or the "latest" at each reset.
+          pin: reading: the commit found at the "first" reset, the "latest" at each reset, or a commit by its
+            number, as far back as the world keeps them.
           commit_every: finished episodes a commit, >= 1.
           touch_log: touchpoints kept in the store: "own" (ours, and all clicks), "clicks", "none".
           retain_days: touchpoints older than this on the simulated clock are deleted at the next fold, and
             the rows of people who have left and were last seen before that; None keeps all.
+          keep_commits, keep_hours: so many of the world's last commits, and those of the last so many hours
+            of the wall clock, stay readable (`pin`, `fork`). The world remembers both; None leaves them as
+            they are, and a new world keeps its last commit only.
           shards: how many a new world is born with, 1 to 64, each with its part of the people and of the
             money; None is what the world has, or 1.
           shard: which one to play; None takes the first that nobody holds, at the first reset.
         Raises: ValueError for an argument that cannot be.
         """
-        terms = Terms(mode, pin, commit_every, touch_log, retain_days)
-        place = Place(store, world, shards, shard)
+        terms = Terms(mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours)
+        place = Place(store, world, shards, shard, keep=(keep_commits, keep_hours))
         if mode == "read" and (store in (None, "memory:") or place.wildcard):
             raise ValueError(
                 "mode='read' plays on from a commit of one world: give a store that it can be in, and its "
@@ -123,25 +129,31 @@ class World(Play):
                 created.close()
         return created
 
-    def fork(self, store: str | Store | None, world: str, *, at: str = "latest") -> World:
-        """A new world of its own, copied from the last commit of this one; its event tables begin empty.
+    def fork(self, store: str | Store | None, world: str, *, at: str | int = "latest") -> World:
+        """A new world of its own, copied from a commit of this one; its event tables begin empty.
 
-        Of several shards all are copied, as of the last commit that every one has reached (the barrier); a
-        fork that was killed in between is finished by forking again. The same shard as here is held.
+        Fed the same actions, it plays on as this one did from there, bit for bit.
+
+        Of several shards all are copied, the "latest" being what every one has reached (the barrier); a fork
+        that was killed in between is finished by forking at the same commit again. The same shard is held.
 
         Args:
           store, world: where the copy lives, and its name.
-          at: "latest"; a reading world forks the commit that it is pinned to.
-        Raises: WorldNotFound if this world has no commit, WorldExists if there is one of the new name.
+          at: a commit by its number; the "first" that can still be read; or the "latest", which is the one
+            that it is pinned to for a reading world.
+        Raises: WorldNotFound if this world has no commit, CommitNotFound if not that one, WorldExists if
+          there is one of the new name.
         """
-        one_of("at", at, ("latest",))
+        checked_commit("at", at)
         if self._place.private:
             raise WorldNotFound(
                 f"World {self.name!r} was opened without a store and keeps no commits to fork; "
                 "open it in a store, such as 'memory:mine'."
             )
-        snapshots = self._place.snapshots(self._pinned)
-        parent = f"{snapshots[0].birth.world}@{snapshots[0].sequence}"
+        pinned = self._pinned if at == "latest" else None
+        snapshots = self._place.committed(at, pinned)
+        commit = min(snapshot.sequence for snapshot in snapshots)
+        parent = f"{snapshots[0].birth.world}@{commit}"
         config = config_of(snapshots[0].birth, None, self.url)
         return self._forked(snapshots, store, world, config, parent)
 
@@ -232,7 +244,7 @@ class World(Play):
             self._end_open()
             return
         if self._pinned is None or self.terms.pin == "latest":
-            self._pinned = self._place.read_only()
+            self._pinned = self._place.read_only("latest" if self.terms.pin == "first" else self.terms.pin)
         self._restore(self._pinned)
         if seed is not None:
             self._rekey(seed)

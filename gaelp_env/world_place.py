@@ -27,8 +27,8 @@ from storage.base import (
     WorldMoved,
     WorldNotFound,
 )
-from storage.refusals import all_busy, no_such_shard, other_shards, unfinished_fork
-from storage.shards import OwnShard, barrier_of, birth_of, free_shard, load_as_of, shard_url
+from storage.refusals import all_busy, no_such_shard, other_shards, unfinished_fork, unnamed_shard
+from storage.shards import OwnShard, birth_of, free_shard, load_shards, shard_url
 from storage.siblings import SubWorld, free_subworld, place_of
 
 HEARTBEAT_S = 5.0
@@ -48,16 +48,26 @@ class Place:
     """
 
     def __init__(
-        self, store: str | Store | None, world: str, shards: int | None = None, shard: int | None = None
+        self,
+        store: str | Store | None,
+        world: str,
+        shards: int | None = None,
+        shard: int | None = None,
+        keep: tuple[int | None, float | None] = (None, None),
     ) -> None:
         """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text,
-        ValueError for shards that no world can have."""
+        ValueError for shards that no world can have.
+
+        Args:
+          shards, shard: how many a new world has, and which one this is; see World.open.
+          keep: commits and hours that stay readable, told to the store with the lease; see Store.keep.
+        """
         if not (store is None or isinstance(store, str) or hasattr(store, "acquire")):
             raise BadStoreURL(f"A store is a URL such as 'sqlite:///my.db', or None, and not {store!r:.80}.")
         if not isinstance(world, str):
             raise BadWorldName(f"A world is a name such as 'demo' or 'demo/*', and not {world!r:.80}.")
         checked_shards(shards, shard, world)
-        self._private = store is None
+        self._private, self._keep = store is None, keep
         self._given: str | Store = "memory:" if store is None else store
         self.name = world
         self.url = self._given if isinstance(self._given, str) else self._given.url
@@ -120,35 +130,35 @@ class Place:
                 raise unfinished_fork(self.name, self.share.shard, self.known.parent) from None
             return None
 
-    def read_only(self) -> Snapshot:
-        """The world's last commit, from a store opened for reading and let go of; of a world of several
-        shards the last one that all have reached. Raises WorldNotFound, StoreError if no shard was named."""
-        self._settle()
-        if self.shard is None:
-            raise StoreError(
-                f"World {self.name!r} in {self.url} has {self._shards} shards; name the one to read, such as "
-                "shard=0."
-            )
-        with self._read_all() as stores:
-            at = barrier_of(stores, self.name) if len(stores) > 1 else None
-            return load_as_of(stores[self.shard], self.name, self.shard, at)
-
-    def snapshots(self, own: Snapshot | None) -> list[Snapshot]:
-        """All shards as of one commit, this one's own last.
+    def read_only(self, at: str | int = "latest") -> Snapshot:
+        """A commit of the shard, from a store opened for reading and let go of.
 
         Args:
-          own: this shard as of the commit that is wanted; None: the last one that every shard has reached.
-        Raises: WorldNotFound if a shard has no commit.
+          at: its number, "first" for the first that can be read, or "latest"; of a world of several shards:
+            that can be read of all, and that all have reached.
+        Raises: WorldNotFound, CommitNotFound, StoreError if no shard of several was named.
         """
+        self._settle()
+        if self.shard is None:
+            raise unnamed_shard(self.name, self.url, self._shards or 1)
+        with self._read_all() as stores:
+            return load_shards(stores, self.name, at, [self.shard])[0]
+
+    def committed(self, at: str | int = "latest", own: Snapshot | None = None) -> list[Snapshot]:
+        """All shards as of a commit, this one's own last; from where they are open, as `read_only`.
+
+        Args:
+          own: this shard as of the commit that is wanted, if that is known.
+        """
+        self._settle()
         if own is not None and own.birth.shards == 1:
             return [own]
-        self._settle()
+        mine = self.share.shard
         with self._read_all() as stores:
-            at = barrier_of(stores, self.name) if own is None and len(stores) > 1 else None
-            at = own.sequence if own is not None else at
-            mine = self.share.shard
-            others = [load_as_of(stores[k], self.name, k, at) for k in stores if k != mine]
-            return [*others, load_as_of(stores[mine], self.name, mine, at) if own is None else own]
+            others = [shard for shard in stores if shard != mine]
+            if own is not None:
+                return [*load_shards(stores, self.name, own.sequence, others), own]
+            return load_shards(stores, self.name, at, [*others, mine])
 
     @contextmanager
     def _read_all(self) -> Iterator[dict[int, Store]]:
@@ -232,6 +242,8 @@ class Place:
             self._open(place)
             self.lease = self._opened().acquire(birth, expected=expected)
         self._beat, self._process = time.monotonic(), os.getpid()
+        if self._keep != (None, None):
+            self._opened().keep(self.lease, commits=self._keep[0], hours=self._keep[1])
 
     def say_alive(self) -> None:
         """Tells the store, every few seconds at most, that the holder lives. Raises LeaseLost."""

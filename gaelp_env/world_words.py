@@ -27,14 +27,16 @@ class Terms:
     """On what terms a world was opened: see World.open. Raises ValueError for what cannot be."""
 
     mode: str = "write"
-    pin: str = "first"
+    pin: str | int = "first"
     commit_every: int = 1
     touch_log: str = "own"
     retain_days: float | None = None
+    keep_commits: int | None = None
+    keep_hours: float | None = None
 
     def __post_init__(self) -> None:
         one_of("mode", self.mode, ("write", "read"))
-        one_of("pin", self.pin, ("first", "latest"))
+        checked_commit("pin", self.pin)
         one_of("touch_log", self.touch_log, TOUCH_LOGS)
         episodes, days = self.commit_every, self.retain_days
         if not isinstance(episodes, int) or isinstance(episodes, bool) or episodes < 1:
@@ -44,6 +46,21 @@ class Terms:
         ):
             raise ValueError(
                 f"retain_days is a number of days above 0, or None to keep all, and not {days!r}."
+            )
+        self._check_past()
+
+    def _check_past(self) -> None:
+        commits, hours = self.keep_commits, self.keep_hours
+        if commits is not None and (not isinstance(commits, int) or isinstance(commits, bool) or commits < 1):
+            raise ValueError(
+                "keep_commits is a whole number of commits, 1 (the last one) or more, or None to leave it as "
+                f"it is, and not {commits!r}."
+            )
+        if hours is not None and (
+            isinstance(hours, bool) or not isinstance(hours, int | float) or not 0.0 <= hours < float("inf")
+        ):
+            raise ValueError(
+                f"keep_hours is a number of hours from 0 on, or None to leave it as it is, and not {hours!r}."
             )
 
 
@@ -55,6 +72,17 @@ def one_of(what: str, value: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Known are" if near else "known are"
     raise ValueError(f"{what} cannot be {value!r}; {hint} {', '.join(names)}.")
+
+
+def checked_commit(what: str, at: object) -> str | int:
+    """A commit as it is asked for: "first", "latest" or a number. Raises ValueError for what is none."""
+    if isinstance(at, int) and not isinstance(at, bool) and at >= 0:
+        return at
+    if isinstance(at, str) and at.isdigit():
+        raise ValueError(f"{what} cannot be the text {at!r}; give the commit as the number {int(at)}.")
+    if not isinstance(at, str):
+        raise ValueError(f'{what} is "first", "latest" or the number of a commit from 0 on, not {at!r}.')
+    return one_of(what, at, ("first", "latest"))
 
 
 def checked_seed(seed: object, resume: bool) -> int | None:

@@ -133,11 +133,16 @@ def unborn_shard(world: str, shard: int, url: str) -> WorldNotFound:
     )
 
 
+def unnamed_shard(world: str, url: str, shards: int) -> StoreError:
+    """A world of several shards is to be read, and nobody said which."""
+    return StoreError(f"World {world!r} in {url} has {shards} shards; name the one to read, such as shard=0.")
+
+
 def unfinished_fork(world: str, shard: int, parent: str) -> StoreError:
     """A fork of several shards that was killed before all of them were there."""
     return StoreError(
         f"World {world!r} is a fork of {parent} that was not finished: shard {shard} is not there yet. Fork "
-        "it again, to the same place and name; what is there already is kept."
+        f"it again, to the same place and name, with at={parent.rpartition('@')[2]}; what is there is kept."
     )
 
 

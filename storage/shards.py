@@ -8,7 +8,7 @@ place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary, finalize
@@ -160,6 +160,25 @@ def load_as_of(store: Store, world: str, shard: int, sequence: int | None) -> Sn
         if sequence is None or oldest < sequence:
             raise
         return store.load(world, shard, at=oldest)
+
+
+def load_shards(
+    stores: Mapping[int, Store], world: str, at: str | int, wanted: Sequence[int]
+) -> list[Snapshot]:
+    """Some shards of a world as of one commit of all.
+
+    Args:
+      stores: of every shard.
+      at: a number; "first", the first that can be read of all; or "latest", the barrier.
+      wanted: which shards.
+    Raises: WorldNotFound, CommitNotFound.
+    """
+    if at == "latest":
+        barrier = barrier_of(stores, world) if len(stores) > 1 else None
+        return [load_as_of(stores[shard], world, shard, barrier) for shard in wanted]
+    if at == "first":
+        at = max(store.history(world, shard)[0].sequence for shard, store in stores.items())
+    return [stores[shard].load(world, shard, at=int(at)) for shard in wanted]
 
 
 @contextmanager

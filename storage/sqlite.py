@@ -209,7 +209,7 @@ class SqlitePlace:
         with self.lock, self._leased(lease) as connection:
             connection.execute(
                 "UPDATE worlds SET keep_commits = coalesce(?1, keep_commits), keep_hours ="
-                " coalesce(?2, keep_hours) WHERE world = ?3",
+                " coalesce(?2, keep_hours) WHERE world = ?3 AND (keep_commits <> ?1 OR keep_hours <> ?2)",
                 (commits, hours, lease.world),
             )
 

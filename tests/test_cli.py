@@ -20,8 +20,8 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "repair", "torture", "check",
-    "calibrate", "version",
+    "train", "evaluate", "inspect", "worlds", "bench", "history", "keep", "fork", "fold", "copy", "repair",
+    "torture", "check", "calibrate", "version",
 )  # fmt: skip
 ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}"}
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,7 +136,7 @@ def test_a_value_that_we_refuse_is_bad_input_and_others_are_faults() -> None:
         return told(caught.value)
 
     assert caught(lambda: load_config({"zzz": 1}))[1] == 2
-    assert caught(lambda: agents.inspect._chosen("memory:", None))[1] == 2
+    assert caught(lambda: agents.inspect.chosen_worlds("memory:", None))[1] == 2
     sentence, status = caught(lambda: json.loads("{"))
     assert status == 1
     assert sentence.startswith("Something broke inside: JSONDecodeError: ")

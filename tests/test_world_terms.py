@@ -97,7 +97,7 @@ def test_another_configuration_is_refused_by_key(url: str) -> None:
     ("terms", "says"),
     [
         ({"mode": "wriet"}, "did you mean 'write'"),
-        ({"pin": "7"}, "known are first, latest"),
+        ({"pin": "7"}, "give the commit as the number 7"),
         ({"touch_log": "click"}, "did you mean 'clicks'"),
         ({"touch_log": "all"}, "known are own, clicks, none"),
         ({"store": 123}, r"A store is a URL such as 'sqlite:///my\.db', or None, and not 123\."),
