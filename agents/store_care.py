@@ -65,12 +65,11 @@ def copy_store(
     if world is not None or {to.scheme, read_url(source).scheme} != {"sqlite"}:
         return copy_worlds(source, target, world, watch)
     stem, suffix = os.path.splitext(to.name)
-    main, *beside = _files(source)
+    main, files = read_url(source).name, _files(source)
     if to.name == main:
         raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
     old_stem, old_suffix = os.path.splitext(main)
-    places = {main: to.name}
-    places |= {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in beside}
+    places = {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in files}
     lines = []
     for path, place in places.items():
         found, now = copy_file(path, place)
@@ -82,6 +81,7 @@ def _files(url: str) -> list[str]:
     address = read_url(url)
     if address.scheme != "sqlite":
         raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
-    if not os.path.exists(address.name):
+    files = [path for path in (address.name, *siblings_of(address.name)) if os.path.exists(path)]
+    if not files:
         raise WorldNotFound(f"There is no file for the store {url}; check the path.")
-    return [address.name, *siblings_of(address.name)]
+    return files

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.manifest import versions
-from agents.store_moves import Watch, chosen_worlds, nobody_watches
+from agents.store_moves import Watch, chosen_worlds, homes_of, nobody_watches
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import WorldExists
@@ -31,7 +31,8 @@ def export_world(url: str, world: str, folder: Path, watch: Watch = nobody_watch
 
     Texts of JSON stay text, times are UTC timestamps of microseconds, flags booleans. The metadata of each
     file has `gaelp.world`, `gaelp.sequence`, `gaelp.fingerprint` and `gaelp.version`. The world may be played
-    meanwhile. A file gets its name when all are whole; an older export of the world is replaced.
+    meanwhile; of several shards each is as of its own last commit. A file gets its name when all are whole;
+    an older export of the world is replaced.
 
     Args:
       url: of the store.
@@ -40,14 +41,15 @@ def export_world(url: str, world: str, folder: Path, watch: Watch = nobody_watch
     Returns: {"world", "store", "sequence", "folder", "files": table -> {"file", "rows", "bytes"}}, JSON-able.
     Raises: WorldNotFound; WorldExists if the folder holds files of that name that are not of this world.
     """
-    places = [place for place, _ in chosen_worlds(url, world)]
+    ((place, line),) = chosen_worlds(url, world)
+    homes = homes_of(place, line)
     files = {table: folder / f"{table}.parquet" for table in TABLES}
     for file in files.values():
         _check_free(file, world)
     folder.mkdir(parents=True, exist_ok=True)
     parts = {table: file.with_name(file.name + PART) for table, file in files.items()}
     try:
-        counts, sequence = _write(places, world, parts, watch)
+        counts, sequence = _write(homes, world, parts, watch)
         for part in parts.values():
             _sync(part)
         for table, part in parts.items():
@@ -69,16 +71,16 @@ def export_world(url: str, world: str, folder: Path, watch: Watch = nobody_watch
 
 
 def _write(
-    places: Sequence[str], world: str, parts: Mapping[str, Path], watch: Watch
+    homes: Mapping[int, str], world: str, parts: Mapping[str, Path], watch: Watch
 ) -> tuple[dict[str, int], int]:
     """Writes the tables; returns the rows of each, and the commit of the shard that is furthest behind."""
     counts, passed = dict.fromkeys(parts, 0), 0
     with ExitStack() as stack:
         heads, streams = [], []
-        for place in places:
-            store = open_store(place, read_only=True, public=public_of)
+        for shard, home in homes.items():
+            store = open_store(home, read_only=True, public=public_of)
             stack.callback(store.close)
-            stream = store.unload(world, records=False)
+            stream = store.unload(world, shard, records=False)
             head = next(stream)
             assert isinstance(head, Head)
             heads.append(head)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.store_moves import chosen_worlds
+from agents.store_moves import chosen_worlds, homes_of
 from gaelp_env.world import World
-from gaelp_env.world_place import identities_in
+from gaelp_env.world_place import identities_of
 from gaelp_env.world_public import public_of
-from storage import open_store
-from storage.base import Store
 from storage.names import named_number
 from storage.siblings import all_worlds
+from storage.whole import WholeWorld, whole_world
 
 _EVENTS = ("touchpoints", "conversions")
 
@@ -29,14 +28,11 @@ def forget_user(url: str, user_id: str, world: str, *, accept: bool) -> dict[str
     Raises: WorldNotFound; WorldBusy if somebody writes the world; ValueError if there is no such person and
       nothing was to be finished.
     """
-    place = chosen_worlds(url, world)[0][0]
-    store = open_store(place, read_only=True, public=public_of)
-    try:
-        who = identities_in(store, world, user_id)
-        found = _counted(store, world, who)
-        labels = _labels(store, world, who)
-    finally:
-        store.close()
+    ((place, line),) = chosen_worlds(url, world)
+    with whole_world(place, line, public_of) as whole:
+        who = identities_of(whole, world, user_id)
+        found = _counted(whole, world, who)
+        labels = _labels(whole, world, who)
     if not who and not accept:
         raise ValueError(
             f"There is no user {user_id!r} in world {world!r}; nothing was erased. `gaelp inspect` lists the "
@@ -49,19 +45,22 @@ def forget_user(url: str, user_id: str, world: str, *, accept: bool) -> dict[str
     }  # fmt: skip
     if not accept:
         return report | {"searched": list(found), "erased": {}, "remains": remains + _beyond(who)}
-    writing = World.open(place, world)
-    try:
-        erasure = writing.forget(user_id)
-    finally:
-        writing.close()
+    erasures = []
+    for shard in homes_of(place, line):
+        writing = World.open(url, world, shard=shard)
+        try:
+            erasures.append(writing.forget(user_id, *who.values()))
+        finally:
+            writing.close()
+    told = {sentence: None for erasure in erasures for sentence in erasure.remains}
     return report | {
-        "searched": list(erasure.searched),
-        "erased": dict(erasure.erased),
-        "remains": [*erasure.remains, *remains, *_beyond(who)],
+        "searched": list(erasures[0].searched),
+        "erased": {what: sum(one.erased[what] for one in erasures) for what in erasures[0].erased},
+        "remains": [*told, *remains, *_beyond(who)],
     }
 
 
-def _counted(store: Store, world: str, who: Mapping[int, str]) -> dict[str, int]:
+def _counted(store: WholeWorld, world: str, who: Mapping[int, str]) -> dict[str, int]:
     found = {"persistent_users": 0, **dict.fromkeys(_EVENTS, 0)}
     for number, name in who.items():
         found["persistent_users"] += len(list(store.rows(world, "persistent_users", where={"user_id": name})))
@@ -70,7 +69,7 @@ def _counted(store: Store, world: str, who: Mapping[int, str]) -> dict[str, int]
     return found
 
 
-def _labels(store: Store, world: str, who: Mapping[int, str]) -> list[str]:
+def _labels(store: WholeWorld, world: str, who: Mapping[int, str]) -> list[str]:
     """A sentence if names of episodes, which are the caller's own words, hold a name of the person."""
     given = [name for name in who.values() if named_number(name) is None]
     labels = [str(row["label"]) for row in store.rows(world, "episodes")] if given else []
@@ -82,20 +81,17 @@ def _labels(store: Store, world: str, who: Mapping[int, str]) -> list[str]:
 
 def _elsewhere(url: str, world: str, who: Mapping[int, str]) -> list[str]:
     """Sentences about the worlds of the same store, and of the files beside it, that hold the person too."""
-    found = [(place, line.birth) for place, line in all_worlds(url)]
-    forks = _forks({birth.world: birth.parent for _, birth in found}, world)
+    found = all_worlds(url)
+    forks = _forks({line.birth.world: line.birth.parent for _, line in found}, world)
     sentences = []
-    for place, birth in found:
+    for place, line in found:
+        birth = line.birth
         if birth.world == world:
             continue
         # Who has no name of their own is somebody else in a world that is no fork.
         asked = [name for name in who.values() if birth.world in forks or named_number(name) is None]
-        store = open_store(place, read_only=True, public=public_of)
-        try:
-            there = store.numbers(birth.world, asked)
-            rows = [name for name in there if _is_shown(store, birth.world, name)]
-        finally:
-            store.close()
+        with whole_world(place, line, public_of) as whole:
+            rows = [name for name in asked if whole.knows(name)]
         if rows:
             what = f"is a fork ({birth.parent})" if birth.world in forks else "has a user of that name"
             sentences.append(
@@ -103,10 +99,6 @@ def _elsewhere(url: str, world: str, who: Mapping[int, str]) -> list[str]:
                 f"kept: run `gaelp forget {rows[0]} --store {place} --world {birth.world}`."
             )
     return sentences
-
-
-def _is_shown(store: Store, world: str, user_id: str) -> bool:
-    return any(store.rows(world, "persistent_users", where={"user_id": user_id}, limit=1))
 
 
 def _forks(parents: Mapping[str, str], world: str) -> set[str]:

@@ -53,15 +53,19 @@ class Market(Seated):
         self._find_pending()
 
     @classmethod
-    def born(cls, config: MarketConfig, seed: int) -> Market:
-        """A new market: its people and its luck come from the seed, and nobody has met us yet."""
+    def born(cls, config: MarketConfig, seed: int, first: int = 0) -> Market:
+        """A new market: its people and its luck come from the seed, and nobody has met us yet.
+
+        Args:
+          first: number of its first person.
+        """
         record = np.zeros((), RECORD)
         count = config.people.users
         record["key"] = key_of("chance", seed)
         record["pressure"] = pressures(config, record["key"], 0, np.zeros(K), 1e9)
-        record["next_number"] = record["initial_users"] = count
+        record["next_number"], record["initial_users"] = first + count, count
         record["rival_shade"], record["pace"] = initial_shades(config), 1.0
-        market = cls(config, born(config, key_of("people", seed), 0, count, 0, 0.0), record)
+        market = cls(config, born(config, key_of("people", seed), first, count, 0, 0.0), record)
         market.population.changed[:count] = 1
         market._sum_up()
         return market

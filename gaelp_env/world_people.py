@@ -82,6 +82,7 @@ def get_or_create(world: World, user_id: str, episode_id: str | int | None) -> d
     market = world.ready()
     number = world.names.number_of(user_id)
     if created := number is None:
+        world.place.share.check_name(user_id)
         with world.whole():
             number = market.name_user()
             world.names.give(number, user_id)

@@ -24,6 +24,9 @@ from storage.errors import WorldBusy as WorldBusy
 from storage.errors import WorldExists as WorldExists
 from storage.errors import WorldMoved as WorldMoved
 from storage.errors import WorldNotFound as WorldNotFound
+from storage.reports import CommitInfo as CommitInfo
+from storage.reports import Erasure as Erasure
+from storage.reports import ShardInfo as ShardInfo
 
 if TYPE_CHECKING:
     from storage.moving import Portion
@@ -82,6 +85,7 @@ class Birth:
       config: the configuration, JSON text.
       fingerprint: hex digest of the configuration.
       schema: format number of the state records (grows when the dtype changes).
+      shards: how many parts, each with people and a writer of its own, the world has for ever.
       parent: "world@sequence" for a fork, else "".
     """
 
@@ -154,43 +158,16 @@ class WorldInfo:
     """A line of `worlds()`: a world, where it stands, and who holds it ("" if nobody living).
 
     Attributes:
-      sequence: of the shard that is furthest behind.
+      sequence: of the shard that is furthest behind, of those that are born.
       summary: of the first shard.
+      shards: those that are born, in order.
     """
 
     birth: Birth
     sequence: int
     summary: Mapping[str, Any]
     holder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """What an erasure found and did.
-
-    Attributes:
-      searched: names of what was looked through.
-      erased: what -> how many; 0 is told too.
-      remains: sentences about what may still hold the person, and until when.
-    """
-
-    searched: tuple[str, ...]
-    erased: Mapping[str, int]
-    remains: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
-    """A line of `history()`: a commit of a shard that can be read.
-
-    Attributes:
-      committed_at: when, as its `updated_at` has it (text, UTC).
-      summary: as the batch brought it.
-    """
-
-    sequence: int
-    committed_at: str
-    summary: Mapping[str, Any]
+    shards: tuple[ShardInfo, ...] = ()
 
 
 Floor = Callable[[str, int], int | None]
@@ -333,7 +310,8 @@ class Store(Protocol):
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """Deletes the world's touchpoints of before a UTC moment, and the rows of its archived users last
         seen before it, at the next fold at the latest; such touchpoints that are committed before that
-        fold may go too. Names and numbers stay taken."""
+        fold may go too. Names and numbers stay taken. Of several shards in one place, what is older than the
+        latest moment of each of them."""
         ...
 
     def fold(self) -> int:
@@ -343,14 +321,16 @@ class Store(Protocol):
         """
         ...
 
-    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
         """Hands out a world whole, as of its last commit, in portions that fit in memory.
 
         All portions are of one commit, whatever is committed meanwhile. Earlier commits do not travel.
 
         Args:
+          shard: of that one only; None for all that are in this place.
           records: False: the head and the public rows only.
-        Raises: WorldNotFound, StoreError; at the first portion.
+        Raises: WorldNotFound; StoreError if events of shards cannot be told apart, as in a file that several
+          share. At the first portion.
         """
         ...
 

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from storage import refusals
@@ -45,20 +44,6 @@ def take(path: str) -> None:
             held.count += 1
             return
         _held[path] = _Held(_locked(path), 1)
-
-
-def take_all(paths: Iterable[str]) -> tuple[str, ...]:
-    """Takes the locks of several files, or of none; returns the files. Raises as `take`."""
-    taken: list[str] = []
-    try:
-        for path in paths:
-            take(path)
-            taken.append(path)
-    except BaseException:
-        for path in taken:
-            drop(path)
-        raise
-    return tuple(taken)
 
 
 def drop(path: str) -> None:
@@ -120,6 +105,15 @@ def can_take(path: str) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def holder(path: str) -> str:
+    """The line of who holds the lock of a file, or held it last; "" if nobody does."""
+    try:
+        with open(path + _SUFFIX, encoding="utf-8", errors="replace") as lock:
+            return lock.read(200).strip()
+    except OSError:
+        return ""
 
 
 def _locked(path: str) -> int:

@@ -20,6 +20,7 @@ from storage.base import (
     Floor,
     Lease,
     Public,
+    ShardInfo,
     Snapshot,
     WorldInfo,
     default_id,
@@ -38,7 +39,7 @@ from storage.identity import this_process
 from storage.memory_moving import adopted, erased, whole_of
 from storage.memory_world import ACTIVE, MemoryWorld, Rows, User
 from storage.moving import Portion, beheaded, gathered, portions_of
-from storage.names import EVENT_TABLES, TABLES, named_number, table_key
+from storage.names import EVENT_TABLES, named_number, table_key
 from storage.records import dtype_from, records_of
 from storage.retention import Retention
 
@@ -67,6 +68,7 @@ class MemoryPlace:
         self._clock = clock
         self._worlds: dict[str, MemoryWorld] = {}
         self._claims: dict[tuple[str, int], _Claim] = {}
+        self._pruned: dict[tuple[str, int], str] = {}
         self._retentions: dict[str, Retention] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._stamp = 0
@@ -81,19 +83,30 @@ class MemoryPlace:
             return [self._line(world) for world in self._worlds.values()]
 
     def _line(self, world: MemoryWorld) -> WorldInfo:
-        parts = [world.parts[shard] for shard in sorted(world.parts)]
-        claims = [claim for (name, _), claim in self._claims.items() if name == world.birth.world]
+        name, parts = world.birth.world, sorted(world.parts.items())
+        claims = [claim for (claimed, _), claim in self._claims.items() if claimed == name]
+        shards = tuple(
+            ShardInfo(shard, part.sequence, json.loads(part.summary), self.holder(name, shard))
+            for shard, part in parts
+        )
         return WorldInfo(
             birth=world.birth,
-            sequence=min(part.sequence for part in parts),
-            summary=json.loads(parts[0].summary),
+            sequence=min(shard.sequence for shard in shards),
+            summary=shards[0].summary,
             holder=next((claim.living() for claim in claims if claim.living()), ""),
+            shards=shards,
         )
 
     def held(self) -> dict[str, str]:
         """World -> living holder, reserved worlds that are not yet born included."""
         with self.lock:
             return {name: claim.living() for (name, _), claim in self._claims.items() if claim.living()}
+
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        with self.lock:
+            claim = self._claims.get((world, shard))
+            return claim.living() if claim is not None else ""
 
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
@@ -129,7 +142,7 @@ class MemoryPlace:
             claim = self._claims.get((birth.world, shard))
             self._check_existence(birth, shard, expected)
             if claim is not None and leases.has_owner_for_sure(claim.token):
-                raise refusals.busy(birth.world, shard, claim.holder)
+                raise refusals.busy(birth.world, shard, claim.holder, birth.shards)
             self._check_commit(birth, shard, expected)
             claim = claim or _Claim(birth)
             holder = this_process().line(self._clock())
@@ -148,8 +161,14 @@ class MemoryPlace:
             for other in taken:
                 if other != birth.world and table_key(other) == table_key(birth.world):
                     raise refusals.same_table(birth.world, other)
-        if expected is None and found is not None and found.birth != birth:
+        known = [found.birth] if found is not None else self._births_beside(birth.world, shard)
+        if expected is None and any(other != birth for other in known):
             raise refusals.born_otherwise(birth.world)
+
+    def _births_beside(self, world: str, shard: int) -> list[Birth]:
+        """How those who hold other shards of an unborn world are about to bear it."""
+        claims = [(where, claim) for where, claim in self._claims.items() if where != (world, shard)]
+        return [claim.birth for (name, _), claim in claims if name == world and claim.living()]
 
     def _check_commit(self, birth: Birth, shard: int, expected: int | None) -> None:
         if expected is not None:
@@ -272,14 +291,16 @@ class MemoryPlace:
         with self.lock:
             self._check_lease(lease)
             found = self._worlds.get(lease.world)
-            if found is None:
+            if found is None or lease.shard not in found.parts:
                 return
+            self._pruned[lease.world, lease.shard] = moment
+            moment = min(self._pruned.get((lease.world, shard), "") for shard in found.parts)
             kinds = list(self._kinds.get("touchpoints", {}).values())
             if "time" in kinds:
                 place = kinds.index("time")
                 found.events["touchpoints"] = [
-                    (sequence, row)
-                    for sequence, row in found.events["touchpoints"]
+                    (shard, sequence, row)
+                    for shard, sequence, row in found.events["touchpoints"]
                     if row[place] is None or row[place] >= moment
                 ]
             found.users = self._without_old(found, found.users, moment)
@@ -306,12 +327,15 @@ class MemoryPlace:
             raise refusals.no_public(next(iter(self._worlds)), self.where)
         return 0
 
-    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
         """See Store."""
         with self.lock:
-            found = self._found(world)
-            tables = {table: self._table(world, table, None) for table in TABLES}
-            whole = whole_of(found, tables, self._stamp, self._retention(world))
+            found = self._found(world, shard)
+            if shard is not None:
+                found = found.only(shard)
+            rows = {table: found.rows_at(table, None, self.where) for table in EVENT_TABLES}
+            rows["persistent_users"] = self._public_rows(found, found.users)
+            whole = whole_of(found, rows, self._kinds, self._stamp, self._retention(world))
         if not records:
             whole.shard_of.clear()
         return portions_of(whole)

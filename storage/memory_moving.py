@@ -9,27 +9,34 @@ from typing import Any
 from storage import refusals
 from storage.base import Erasure, Lease, default_id
 from storage.checks import same_events, same_users
+from storage.columns import PUBLIC_KINDS
 from storage.memory_world import MemoryWorld, Part, Rows, User
 from storage.moving import Gathered, Head, Stand
-from storage.names import EVENT_TABLES
+from storage.names import EVENT_TABLES, TABLES
 from storage.retention import Retention
 
-Tables = Mapping[str, tuple[Mapping[str, str], Rows]]
 
-
-def whole_of(world: MemoryWorld, tables: Tables, stamp_us: int, retention: Retention) -> Gathered:
+def whole_of(
+    world: MemoryWorld,
+    rows: Mapping[str, Rows],
+    kinds: Mapping[str, Mapping[str, str]],
+    stamp_us: int,
+    retention: Retention,
+) -> Gathered:
     """A world as of its last commit, as it travels.
 
     Args:
-      tables: public table -> columns with their kinds, and rows.
+      rows: of each public table.
+      kinds: event table -> columns.
       stamp_us: of the last commit of the store.
     """
+    known = {"persistent_users": PUBLIC_KINDS, **{t: kinds[t] for t in EVENT_TABLES if kinds.get(t)}}
     head = Head(
         birth=world.birth,
         dtype=world.dtype,
         stands={s: Stand(p.sequence, p.market, p.summary, p.stamp_us) for s, p in world.parts.items()},
-        kinds={table: dict(kinds) for table, (kinds, _) in tables.items() if kinds},
-        counts={table: len(rows) for table, (_, rows) in tables.items()},
+        kinds={table: dict(columns) for table, columns in known.items()},
+        counts={table: len(rows[table]) for table in TABLES},
         retention=retention,
         stamp_us=stamp_us,
     )
@@ -38,7 +45,7 @@ def whole_of(world: MemoryWorld, tables: Tables, stamp_us: int, retention: Reten
         {number: user.shard for number, user in world.users.items()},
         {number: user.row for number, user in world.users.items() if not user.archived},
         {number: user.name for number, user in world.users.items() if user.name is not None},
-        {table: list(tables[table][1]) for table in head.kinds},
+        {table: list(rows[table]) for table in known},
     )
 
 
@@ -53,11 +60,11 @@ def adopted(known: MemoryWorld | None, whole: Gathered, kinds: dict[str, Mapping
     head = whole.head
     world = known.draft() if known else MemoryWorld(head.birth, head.dtype)
     same_users(head.birth.world, world.dtype, head.dtype)
-    last = min(stand.sequence for stand in head.stands.values())
+    first, stand = min(head.stands.items())
     for table in EVENT_TABLES:
         if table in head.kinds:
             same_events(table, kinds.setdefault(table, head.kinds[table]), head.kinds[table])
-            world.events[table].extend((last, row) for row in whole.rows[table])
+            world.events[table].extend((first, stand.sequence, row) for row in whole.rows[table])
     shown = {row[0]: row for row in whole.rows["persistent_users"]}
     for number, shard in whole.shard_of.items():
         row = shown.get(whole.names.get(number) or default_id(number))
@@ -103,7 +110,7 @@ def erased(
         columns, rows = list(kinds.get(table, {})), world.events[table]
         if "number" in columns:
             place = columns.index("number")
-            world.events[table] = [(sequence, row) for sequence, row in rows if row[place] not in mine]
+            world.events[table] = [event for event in rows if event[2][place] not in mine]
         found[table] = len(rows) - len(world.events[table])
     if mine:
         world.erased_at[lease.shard] = world.parts[lease.shard].sequence

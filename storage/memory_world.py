@@ -64,7 +64,7 @@ class MemoryWorld:
     """A world as of its last commit, and its past. Its values are immutable: shallow copies are whole ones.
 
     Attributes:
-      events: table -> the commit that brought it, and the row.
+      events: table -> the shard and the commit that brought it, and the row.
       past: shard -> sequence -> an earlier commit, without a gap up to the last one.
       erased_at: shard -> the commit after which somebody was last erased.
     """
@@ -73,7 +73,7 @@ class MemoryWorld:
     dtype: str
     parts: dict[int, Part] = field(default_factory=dict)
     users: dict[int, User] = field(default_factory=dict)
-    events: dict[str, list[tuple[int, tuple[Any, ...]]]] = field(
+    events: dict[str, list[tuple[int, int, tuple[Any, ...]]]] = field(
         default_factory=lambda: {table: [] for table in EVENT_TABLES}
     )
     past: dict[int, dict[int, Version]] = field(default_factory=dict)
@@ -114,7 +114,17 @@ class MemoryWorld:
         if at is not None:
             for shard in self.parts:
                 self.part_at(shard, at, where)
-        return [row for sequence, row in self.events[table] if at is None or sequence <= at]
+        return [row for _, sequence, row in self.events[table] if at is None or sequence <= at]
+
+    def only(self, shard: int) -> MemoryWorld:
+        """A copy in which there is one of the shards, without its past."""
+        return replace(
+            self,
+            parts={shard: self.parts[shard]},
+            users={number: user for number, user in self.users.items() if user.shard == shard},
+            events={table: [r for r in rows if r[0] == shard] for table, rows in self.events.items()},
+            past={},
+        )
 
     def apply(
         self, parcel: Parcel, stamp_us: int, kinds: dict[str, Mapping[str, str]], *, keep: bool
@@ -134,12 +144,13 @@ class MemoryWorld:
         for table, events in parcel.events.items():
             same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
             rows = zip(*events.columns(), strict=True)
-            self.events[table].extend((parcel.sequence, row) for row in rows)
+            self.events[table].extend((parcel.shard, parcel.sequence, row) for row in rows)
         self.parts[parcel.shard] = Part(parcel.sequence, stamp_us, parcel.market, parcel.summary)
 
     def let_go(self, retention: Retention, floor: Floor | None) -> None:
         """Drops the commits that the world's retention no longer wants."""
-        reached = min(part.sequence for part in self.parts.values())
+        whole = len(self.parts) == self.birth.shards
+        reached = min(part.sequence for part in self.parts.values()) if whole else 0
         for shard, versions in self.past.items():
             part = self.parts[shard]
             asked = floor(self.birth.world, shard) if floor is not None else None

@@ -151,6 +151,10 @@ class SharedStore:
         """World -> living holder, reserved worlds that are not yet born included."""
         return self._readable().held()
 
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        return self._readable().holder(world, shard)
+
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         return self._readable().load(world, shard, at=at)
@@ -207,9 +211,9 @@ class SharedStore:
         """See Store."""
         return self._writable().fold()
 
-    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
         """See Store."""
-        return self._readable().unload(world, records=records)
+        return self._readable().unload(world, shard, records=records)
 
     def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
         """See Store."""

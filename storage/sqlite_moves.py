@@ -25,6 +25,7 @@ class Moves:
     public: Public | None
     lock: threading.RLock
     _rosters: dict[str, Roster]
+    _writer: sqlite3.Connection | None
 
     if TYPE_CHECKING:
 
@@ -32,11 +33,16 @@ class Moves:
         def _leased(self, *held: Lease) -> AbstractContextManager[sqlite3.Connection]: ...
         def _folded(self) -> int: ...
         def _measure(self) -> None: ...
-        def _drop_writer(self) -> None: ...
 
-    def unload(self, world: str, *, records: bool = True) -> Iterator[Portion]:
+    def _drop_writer(self) -> None:
+        """Closes the writing connection; the next write opens it again."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
         """See Store."""
-        return unload(self.where, self.public, world, records)
+        return unload(self.where, self.public, world, shard, records)
 
     def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
         """See Store."""

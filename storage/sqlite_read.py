@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, CommitInfo, Snapshot, WorldInfo, default_id
+from storage.base import Birth, CommitInfo, ShardInfo, Snapshot, WorldInfo, default_id
 from storage.clock import time_text
 from storage.identity import Process, this_process
 from storage.names import named_number
@@ -70,16 +70,21 @@ def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]
         parts = connection.execute(
             f"SELECT shard, {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard", (world,)
         ).fetchall()
-        stands = [standing(connection, world, part[0]) for part in parts]
-        found = [stand for stand in stands if stand is not None]
-        if not found:
+        stands = [(part[0], standing(connection, world, part[0])) for part in parts]
+        shards = tuple(
+            ShardInfo(shard, stand[0], json.loads(stand[2]), living_holder(connection, world, shard, wall_us))
+            for shard, stand in stands
+            if stand is not None
+        )
+        if not shards:
             continue
         lines.append(
             WorldInfo(
                 birth=Birth(*parts[0][1:]),
-                sequence=min(sequence for sequence, _, _ in found),
-                summary=json.loads(found[0][2]),
+                sequence=min(shard.sequence for shard in shards),
+                summary=shards[0].summary,
                 holder=held.get(world, ""),
+                shards=shards,
             )
         )
     return lines

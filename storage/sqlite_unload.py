@@ -31,20 +31,27 @@ from storage.sqlite_undo import last_us
 _BLOCKS_AT_ONCE = PEOPLE_AT_ONCE // BLOCK_USERS
 
 
-def unload(path: str, public: Public | None, world: str, records: bool) -> Iterator[Portion]:
+def unload(
+    path: str, public: Public | None, world: str, shard: int | None, records: bool
+) -> Iterator[Portion]:
     """See Store.unload. Commits may go on between two portions."""
     with told(path):
         connection = open_reader(path)
         if connection is None:
             raise refusals.not_found(world, path, [])
         try:
-            yield from _portions(connection, path, public, world, records)
+            yield from _portions(connection, path, public, world, shard, records)
         finally:
             connection.close()
 
 
 def _portions(
-    connection: sqlite3.Connection, path: str, public: Public | None, world: str, records: bool
+    connection: sqlite3.Connection,
+    path: str,
+    public: Public | None,
+    world: str,
+    only: int | None,
+    records: bool,
 ) -> Iterator[Portion]:
     check_born(connection, world, path)
     found = connection.execute(
@@ -56,6 +63,8 @@ def _portions(
         for shard, *_ in found
         if (stand := standing(connection, world, shard))
     }
+    if only is not None and list(stands) != [only]:
+        raise refusals.no_shard(world, only, path) if only not in stands else refusals.mixed(world, path)
     keep = "SELECT max(keep_commits), max(keep_hours) FROM worlds WHERE world = ?"
     changes = {shard: together(deltas(connection, path, world, shard)) for shard in stands}
     if public is None and any(changes.values()):

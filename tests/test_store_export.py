@@ -141,3 +141,17 @@ def test_the_command_says_what_it_wrote(
     assert lines[-1] == "World 'demo' as of commit 3."
     assert main(["export", url, "--to", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["files"]["episodes"]["rows"] == 3
+
+
+def test_a_world_of_shards_is_one_export(folder: Path, tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    World.create(url, "demo", config=SMALL, shards=2, shard=1, seed=5).close()
+    world = World.open(url, "demo", shard=0)
+    world.reset()
+    play(world, 2)
+    world.close()
+    export_world(url, "demo", folder)
+    users = list(read_back(folder / "persistent_users.parquet"))
+    assert len({user["user_id"] for user in users}) == len(users) >= 60
+    assert marks_of(folder / "episodes.parquet")["shards"] == '{"0": 2, "1": 0}'
+    assert marks_of(folder / "episodes.parquet")["sequence"] == "0"

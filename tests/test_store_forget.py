@@ -10,8 +10,9 @@ import pytest
 from agents.cli import main
 from agents.store_forget import forget_user
 from gaelp_env.world import World
-from storage.base import WorldBusy, WorldNotFound
-from tests.worlds import begun, new_url, play, rows
+from gaelp_env.world_shards import Share
+from storage.base import WorldBusy, WorldNotFound, default_id
+from tests.worlds import SMALL, begun, new_url, play, rows
 
 SARA = "sara_mobile_001"
 
@@ -100,3 +101,19 @@ def test_what_cannot_be_forgotten_is_told(url: str, capsys: pytest.CaptureFixtur
     with pytest.raises(WorldBusy):
         forget_user(url, SARA, "demo", accept=True)
     world.close()
+
+
+def test_a_person_is_found_in_the_shard_where_they_live(tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    World.create(url, "demo", config=SMALL, shards=2, shard=1, seed=5).close()
+    numbers = [share.first_number + 3 for share in (Share(0, 2), Share(1, 2))]
+    for number in numbers:
+        report = forget_user(url, default_id(number), "demo", accept=True)
+        assert report["identities"] == {default_id(number): number}
+        assert (report["erased"]["records"], report["erased"]["persistent_users"]) == (1, 1)
+    for shard in (0, 1):
+        with World.open(url, "demo", mode="read", shard=shard) as reader:
+            reader.reset(seed=1)
+            people = reader.playing().population
+            assert people.size == 29
+            assert numbers[shard] not in people.number[: people.size]

@@ -23,8 +23,9 @@ from storage import open_store
 from storage.base import BadStoreURL, StoreError, WorldExists, WorldNotFound
 from storage.moving import Portion, Rows
 from storage.shared import SharedStore
+from storage.siblings import all_worlds
 from tests.house import ROOT
-from tests.worlds import begun, new_url, play, rows, state
+from tests.worlds import SMALL, begun, new_url, play, rows, state
 
 TABLES = ("persistent_users", "touchpoints", "conversions", "episodes")
 
@@ -113,8 +114,10 @@ def test_a_copy_that_arrives_otherwise_is_found_out(tmp_path: Path, monkeypatch:
     named(source).close()
     unload = SharedStore.unload
 
-    def loses_a_row(store: SharedStore, world: str, *, records: bool = True) -> Iterator[Portion]:
-        for portion in unload(store, world, records=records):
+    def loses_a_row(
+        store: SharedStore, world: str, shard: int | None = None, *, records: bool = True
+    ) -> Iterator[Portion]:
+        for portion in unload(store, world, shard, records=records):
             lost = isinstance(portion, Rows) and portion.table == "touchpoints" and "sqlite" in store.url
             yield Rows(portion.table, portion.rows[1:]) if lost else portion
 
@@ -158,3 +161,31 @@ def test_a_copy_that_is_killed_is_run_again(tmp_path: Path) -> None:
     store.close()
     for table in TABLES:
         assert rows(target, table, "second") == rows(source, table, "second")
+
+
+@pytest.mark.parametrize("kinds", [("sqlite", "memory", "sqlite"), ("memory", "sqlite", "memory")])
+def test_a_world_of_shards_comes_through_with_each_where_it_stood(
+    kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    urls = [new_url(kind, tmp_path) for kind in kinds]
+    World.create(urls[0], "demo", config=SMALL, shards=3, shard=2, seed=5).close()
+    for shard, episodes in ((0, 2), (1, 1)):
+        world = World.open(urls[0], "demo", shard=shard)
+        world.reset()
+        play(world, episodes)
+        world.close()
+    for source, target in itertools.pairwise(urls):
+        (line,) = copy_store(source, target, "demo")
+        assert (line["commit"], line["now"]) == (0, True)
+        assert not copy_store(source, target, "demo")[0]["now"]
+    ends = []
+    for url in (urls[0], urls[2]):
+        world = World.open(url, "demo", shard=0)
+        world.reset()
+        assert world.sequence == 2
+        play(world, 1)
+        ends.append(state(world))
+        world.close()
+        ((_, info),) = all_worlds(url)
+        assert [(one.shard, one.sequence) for one in info.shards] == [(0, 3), (1, 1), (2, 0)]
+    assert ends[0] == ends[1]

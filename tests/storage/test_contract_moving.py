@@ -130,7 +130,7 @@ def test_how_a_world_is_cut_up_changes_nothing(people: int, rows: int, blocks: i
         target.close()
 
 
-def test_shards_move_together_and_apart(store: Store, other: Store) -> None:
+def test_shards_move_together_and_apart(kind: Kind, store: Store, other: Store, tmp_path: Path) -> None:
     whole = birth(shards=2)
     left, right = (store.acquire(whole, shard, expected=None) for shard in (0, 1))
     store.commit([(left, batch(0, [1], touch=1)), (right, batch(0, [2], shard=1, names={2: "r"}))])
@@ -139,6 +139,24 @@ def test_shards_move_together_and_apart(store: Store, other: Store) -> None:
     assert [other.load("demo", shard).sequence for shard in (0, 1)] == [1, 0]
     assert digest(other) == digest(store)
     assert [portion.shard for portion in other.unload("demo") if isinstance(portion, People)] == [0, 1]
+
+
+def test_shards_in_memory_go_apart_and_those_of_one_file_do_not(tmp_path: Path) -> None:
+    whole, store, apart = birth(shards=2), new_store("memory", tmp_path), new_store("sqlite", tmp_path)
+    left, right = (store.acquire(whole, shard, expected=None) for shard in (0, 1))
+    store.commit([(left, batch(0, [1], touch=1)), (right, batch(0, [2], shard=1, names={2: "r"}))])
+    store.commit([(left, batch(1, [1]))])
+    for shard in (1, 0):
+        lease = apart.acquire(whole, shard, expected=None)
+        apart.adopt([lease], store.unload("demo", shard))
+    assert [apart.load("demo", shard).sequence for shard in (0, 1)] == [1, 0]
+    assert list(apart.rows("demo", "persistent_users")) == list(store.rows("demo", "persistent_users"))
+    assert [apart.count("demo", table) for table in ("touchpoints", "episodes")] == [1, 3]
+    with pytest.raises(StoreError, match="several shards of world 'demo'"):
+        list(apart.unload("demo", 0))
+    with pytest.raises(WorldNotFound, match="shard 7"):
+        list(apart.unload("demo", 7))
+    apart.close()
 
 
 def test_a_world_on_its_way_is_of_one_commit(store: Store) -> None:
