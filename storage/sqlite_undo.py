@@ -82,7 +82,7 @@ class _People:
 
     Attributes:
       numbers: `[U]`, ascending.
-      there: `[U]` whether they live.
+      there: `[U]` whether they were born; who has left does not come back.
       records: `[U, bytes]`.
       stamps_us: `[2, U]` of their public rows, created and updated.
     """
@@ -134,8 +134,6 @@ class _People:
         self.stamps_us[1, place] = delta.stamp_us
         self.records[place] = octets_of(delta.users)[here]
         self.there[place] = True
-        gone = delta.archived[among(delta.archived, self.numbers)]
-        self.there[np.searchsorted(self.numbers, gone)] = False
 
 
 def _stamps_of(connection: sqlite3.Connection, table: str, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -131,8 +131,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """The process dies: what is on disk at this moment goes on elsewhere, and nobody holds anything."""
-        folder = self.folder / f"life{len(list(self.folder.iterdir()))}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         path = self.url.removeprefix("sqlite:///")
         for name in (path, f"{path}-wal"):
             if os.path.exists(name):
