@@ -316,56 +316,6 @@ def assert_same_people(found: bytes, expected: bytes) -> None:
     assert found[: -RECORD.itemsize] == expected[: -RECORD.itemsize]
 
 
-def test_a_fork_copies_all_shards_as_of_the_barrier(url: str, tmp_path: Path) -> None:
-    for shard, episodes in enumerate((2, 3, 2, 5)):
-        world = part(url, shard)
-        play(world, episodes)
-        world.close()
-    source = World.open(url, shard=2)
-    target = new_url("sqlite", tmp_path)
-    fork = source.fork(target, "copy")
-    assert (fork.shard, fork.sequence) == (2, 0)
-    assert fork.birth is not None and (fork.birth.parent, fork.birth.shards) == ("demo@2", S)
-    fork.close()
-    for shard in range(S):
-        copy = World.open(target, "copy", shard=shard)
-        copy.reset()
-        play(copy, 2)
-        long = part(new_url("memory", None), shard)
-        play(long, 4)
-        assert state(copy) == state(long)
-        copy.close()
-    with pytest.raises(WorldExists):
-        source.fork(target, "copy")
-
-
-def test_a_fork_that_was_killed_is_finished_by_another_and_not_played(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, target = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
-    for shard in range(S):
-        world = part(url, shard)
-        play(world)
-        world.close()
-    source, births = World.open(url, shard=0), []
-
-    def found(world: World, *arguments: Any, **keywords: Any) -> None:
-        births.append(world.shard)
-        if len(births) == 3:
-            raise KeyboardInterrupt
-        original(world, *arguments, **keywords)
-
-    original = World._found
-    monkeypatch.setattr(World, "_found", found)
-    with pytest.raises(KeyboardInterrupt):
-        source.fork(target, "copy")
-    monkeypatch.undo()
-    with pytest.raises(StoreError, match="fork of demo@1 that was not finished: shard 3 is not there yet"):
-        World.open(target, "copy", shard=3).reset()
-    source.fork(target, "copy").close()
-    assert [line.sequence for _, line in all_worlds(target)] == [0]
-
-
 def test_a_world_is_created_with_all_its_shards(url: str) -> None:
     world = World.create(url, "new", config=SMALL, seed=3, shards=S, shard=2)
     assert (world.shard, world.shards, world.sequence) == (2, S, 0)

@@ -212,6 +212,18 @@ def test_the_barrier_is_what_every_shard_has_reached_and_stays_readable(url: str
         store.close()
 
 
+def test_shards_in_step_keep_no_more_than_the_others_are_behind(url: str) -> None:
+    for _ in range(3):
+        for shard in range(4):
+            play_and_close(url, shard)
+    kept = []
+    for shard in range(4):
+        store = open_store(home(url, shard))
+        kept.append([line.sequence for line in store.history("demo", shard)])
+        store.close()
+    assert kept == [[1, 2], [1, 2], [1, 2], [2]]
+
+
 def test_a_shard_too_far_ahead_is_read_as_near_to_the_barrier_as_it_goes(url: str) -> None:
     for shard in (0, 1, 2):
         play_and_close(url, shard)
