@@ -19,7 +19,7 @@ from storage.base import WorldExists
 from storage.moving import Head, Rows
 from storage.names import TABLES
 
-GROUP_ROWS = 1 << 17
+GROUP_ROWS = 1 << 16
 """Rows in a row group, at most."""
 PART = ".part"
 """What the name of a file ends in until it is whole."""

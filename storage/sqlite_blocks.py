@@ -109,6 +109,18 @@ def _put(connection: sqlite3.Connection, world: str, shard: int, block: int, use
         )
 
 
+def base_numbers(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, dtype: np.dtype[Any]
+) -> Numbers:
+    """Numbers of all users of a shard as of the last fold, ascending; a block at a time is in memory."""
+    found: list[Numbers] = [np.zeros(0, np.int64)]
+    rows = connection.execute(f"SELECT block, crc, users {_WHERE} ORDER BY block", (world, shard))
+    for block, crc, users in rows:
+        _check(path, world, shard, block, crc, users, dtype)
+        found.append(np.frombuffer(users, dtype)["number"].astype(np.int64))
+    return np.concatenate(found)
+
+
 def block_numbers(connection: sqlite3.Connection, world: str, shard: int) -> list[int]:
     """The blocks of a shard that are there, in order."""
     return [block for (block,) in connection.execute(f"SELECT block {_WHERE} ORDER BY block", (world, shard))]

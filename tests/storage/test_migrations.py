@@ -104,16 +104,14 @@ def test_steps_are_taken_in_order_once_and_together(tmp_path: Path, monkeypatch:
 
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     path, url = golden(1, tmp_path)
+    known = len(migrations.MIGRATIONS)
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
     store = open_store(url)
     for use in (store.worlds, lambda: store.load("demo"), lambda: store.acquire(birth(), expected=1)):
-        with pytest.raises(
-            NotAStore,
-            match=rf"schema 99; this release knows schemas up to {len(migrations.MIGRATIONS)}\. Install a newer",
-        ):
+        with pytest.raises(NotAStore, match=rf"schema 99; this release knows schemas up to {known}\."):
             use()
     assert path.read_bytes() == before
 
