@@ -15,7 +15,7 @@ from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 from agents.cli_past import AtOption, fork, history, keep
-from agents.cli_store import copy, fold, repair, torture
+from agents.cli_store import copy, export, fold, forget, repair, torture
 
 app = typer.Typer(
     name="gaelp",
@@ -157,6 +157,8 @@ app.command()(keep)
 app.command()(fork)
 app.command()(fold)
 app.command()(copy)
+app.command()(export)
+app.command()(forget)
 app.command()(repair)
 app.command()(torture)
 app.command()(check)

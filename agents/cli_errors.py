@@ -14,6 +14,7 @@ INTERRUPTED = 130
 OURS = ("agents", "gaelp_env", "storage")
 EXTRAS = {
     "matplotlib": "train",
+    "pyarrow": "export",
     "scipy": "calibrate",
     "stable_baselines3": "train",
     "tensorboard": "train",

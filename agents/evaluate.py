@@ -24,7 +24,7 @@ from agents.commits import LATEST, named
 from agents.evaluate_play import Start
 from agents.evaluate_policies import EvaluationResult, evaluate_policies, seeds_for
 from agents.evaluate_processes import cores
-from agents.evaluate_worlds import commits_of, config_of_worlds, worlds_named
+from agents.evaluate_worlds import commits_of, config_of_worlds, shards_of, worlds_named
 from agents.manifest import Manifest, write_whole
 from agents.report import Speaker, show_evaluation
 from gaelp_env.config import MarketConfig
@@ -76,7 +76,7 @@ def run_evaluation(options: EvaluateOptions) -> EvaluationResult:
     config = config_of_worlds(options.store, worlds, None)
     starts = (
         Start(named(options.at), config, tuple(commits_of(options.store, worlds, options.at))),
-        Start("fresh world", config),
+        Start("fresh world", config, shards=shards_of(options.store, worlds)),
     )
     policies, algorithm = _trained_policies(trained)
     champion = next(iter(policies), None)

@@ -15,6 +15,7 @@ from gaelp_env.config import CHANNELS, MarketConfig
 from gaelp_env.ledger import MICRO
 from gaelp_env.market import Market
 from gaelp_env.observation import observe_market
+from gaelp_env.world_shards import WHOLE, Share
 
 NO_BIDS = np.zeros(len(CHANNELS))
 
@@ -28,12 +29,14 @@ class Commit:
       sequence: of the commit.
       users: all users, structured rows of USER.
       record: the market record, bytes.
+      share: which shard of the world this is; the whole of it by default.
     """
 
     world: str
     sequence: int
     users: NDArray[Any]
     record: bytes
+    share: Share = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,15 @@ class Start:
 
     Attributes:
       label: for tables.
-      config: of the market.
+      config: of the world; a shard has its part of it.
       commits: replicates begin at these in turn; empty: every replicate is a newborn market.
+      shards: of a newborn world; replicates are its shards in turn.
     """
 
     label: str
     config: MarketConfig
     commits: tuple[Commit, ...] = ()
+    shards: int = 1
 
     def market(self, replicate: int, seed: int) -> Market:
         """A private market for a replicate, with the chance of `seed`.
@@ -57,9 +62,9 @@ class Start:
         and only what happens to them from there on is drawn afresh.
         """
         if not self.commits:
-            return Market.born(self.config, seed)
+            return Share(replicate % self.shards, self.shards).born(self.config, seed)
         commit = self.commits[replicate % len(self.commits)]
-        market = Market.restored(self.config, commit.users, commit.record)
+        market = Market.restored(commit.share.of(self.config), commit.users, commit.record)
         market.rekey(seed)
         return market
 
@@ -143,7 +148,7 @@ def _play_day(
             for market, tally in zip(markets, tallies, strict=True):
                 tally.add(market.advance(NO_BIDS).ledger)
             continue
-        seen = np.stack([observe_market(market.record, config, observe) for market in markets])
+        seen = np.stack([observe_market(market.record, market.config, observe) for market in markets])
         starts = np.full(len(markets), tick == 0)
         actions, state = policy.predict(seen, state, starts, True)
         for market, tally, action in zip(markets, tallies, actions, strict=True):

@@ -15,6 +15,7 @@ from agents.manifest import part_of
 from gaelp_env.config import MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.world import World
+from gaelp_env.world_shards import Share
 from gaelp_env.world_words import config_of, totals_of
 from storage.base import WorldNotFound
 from storage.siblings import all_worlds
@@ -35,24 +36,40 @@ COUNTS = (
 MEANS = ("mean_awareness", "mean_fatigue", "mean_intent")
 
 
-def read_world(store: str, world: str, at: str = LATEST) -> tuple[MarketConfig, Commit]:
-    """The configuration of a world and a private copy of a commit of it.
+def read_world(
+    store: str, world: str, at: str = LATEST, shard: int | None = None
+) -> tuple[MarketConfig, Commit]:
+    """The configuration of a world, or of one of its shards, and a private copy of a commit of it.
 
     Args:
       at: as `agents.commits.commit_asked`.
     Raises: WorldNotFound, CommitNotFound.
     """
     pin = LATEST if at == LATEST else first_or_number(store, world, at)
-    with World.open(store, world, mode="read", pin=pin) as reading:
+    with World.open(store, world, mode="read", pin=pin, shard=shard) as reading:
         reading.reset()
         market = reading.playing()
         users = market.population.rows(slice(None))
-        return market.config, Commit(world, reading.sequence, users, market.record_bytes())
+        share = Share(reading.shard or 0, reading.shards or 1)
+        name = world if share.shards == 1 else f"{world} (shard {share.shard})"
+        return market.config, Commit(name, reading.sequence, users, market.record_bytes(), share)
 
 
 def commits_of(store: str, worlds: Sequence[str], at: str = LATEST) -> list[Commit]:
-    """Private copies of the worlds as of a commit of each, their last ones by default."""
-    return [read_world(store, world, at)[1] for world in worlds]
+    """Private copies of the worlds as of a commit of each, their last ones by default; one for each shard of
+    a world of several."""
+    return [
+        read_world(store, world, at, shard if shards > 1 else None)[1]
+        for world in worlds
+        for shards in (shards_of(store, [world]),)
+        for shard in range(shards)
+    ]
+
+
+def shards_of(store: str, worlds: Sequence[str]) -> int:
+    """How many shards some worlds have; 1 unless all of them have the same number of several."""
+    found = {line.birth.shards for _, line in all_worlds(store) if line.birth.world in worlds}
+    return found.pop() if len(found) == 1 else 1
 
 
 def standing(store: str, worlds: Sequence[str]) -> dict[str, int]:
@@ -97,7 +114,12 @@ def population_of(config: MarketConfig, commits: Sequence[Commit]) -> dict[str, 
 
     Counts are sums over the worlds; scores are means over people; the clock is the latest.
     """
-    totals = [totals_of(Market.restored(config, commit.users, commit.record)) for commit in commits]
+    totals = [
+        totals_of(
+            Market.restored(commit.share.of(config), commit.users, commit.record), commit.share.first_number
+        )
+        for commit in commits
+    ]
     people = sum(each["people"] for each in totals)
     together: dict[str, Any] = {name: sum(each[name] for each in totals) for name in COUNTS}
     for name in MEANS:
@@ -115,7 +137,12 @@ def population_of(config: MarketConfig, commits: Sequence[Commit]) -> dict[str, 
 def write_commits(path: Path, commits: Sequence[Commit]) -> None:
     """Keeps private copies in a file, whole or not at all."""
     arrays: dict[str, Any] = {
-        "worlds": np.array([[commit.world, str(commit.sequence)] for commit in commits])
+        "worlds": np.array(
+            [
+                [commit.world, str(commit.sequence), str(commit.share.shard), str(commit.share.shards)]
+                for commit in commits
+            ]
+        )
     }
     for place, commit in enumerate(commits):
         arrays[f"users_{place}"] = commit.users
@@ -134,6 +161,12 @@ def read_commits(path: Path) -> list[Commit]:
         )
     with np.load(path) as arrays:
         return [
-            Commit(str(world), int(sequence), arrays[f"users_{place}"], arrays[f"record_{place}"].tobytes())
-            for place, (world, sequence) in enumerate(arrays["worlds"])
+            Commit(
+                str(world),
+                int(sequence),
+                arrays[f"users_{place}"],
+                arrays[f"record_{place}"].tobytes(),
+                Share(*map(int, share)),
+            )
+            for place, (world, sequence, *share) in enumerate(arrays["worlds"])
         ]

@@ -1,6 +1,7 @@
 """What a store holds, for people to look at: its worlds, the totals of their people, a user's journey.
 
-Everything is read from one commit, the last by default, through a store opened read-only; nothing is written.
+Everything is read from one commit, the last by default (of a world of several shards the last one that all
+have reached), through stores opened read-only; nothing is written.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.commits import LATEST, Reading, as_of
+from agents.commits import LATEST, as_of
 from gaelp_env.config import CHANNELS
 from gaelp_env.ledger import MICRO, RECORD
 from gaelp_env.population import GONE, STAGES, fatigue_score
 from gaelp_env.world_public import public_of
 from gaelp_env.world_upgrade import present, readable
-from storage import open_store
 from storage.base import NotAStore, Snapshot, WorldInfo, WorldNotFound
 from storage.names import named_number
+from storage.shards import shard_url
 from storage.siblings import all_worlds
 from storage.urls import read_url
+from storage.whole import WholeWorld, whole_world
 
 Report = dict[str, Any]
 
@@ -55,8 +57,8 @@ def inspect_world(url: str, world: str | None = None, at: str = LATEST) -> Repor
     """
     reports = []
     for place, latest in chosen_worlds(url, world):
-        with _reading(place, latest, at) as (store, info):
-            reports.append(_line(place, info) | _totals(store, info))
+        with _reading(place, latest, at) as (whole, info):
+            reports.append(_line(place, info) | _totals(whole, info))
     return {"store": url, "worlds": reports, "total": together(reports)}
 
 
@@ -74,10 +76,10 @@ def inspect_user(url: str, user_id: str, world: str | None = None, at: str = LAT
     chosen = chosen_worlds(url, world)
     homes = []
     for place, info in chosen:
-        with _reading(place, info, at) as (store, _):
-            if any(store.rows(info.birth.world, "persistent_users", where={"user_id": user_id}, limit=1)):
-                homes.append((place, info))
-    names = [info.birth.world for _, info in homes]
+        with _reading(place, info, at) as (whole, _):
+            parts = enumerate(whole.parts())
+            homes += [(place, info, number) for number, part in parts if part.knows(user_id)]
+    names = [info.birth.world for _, info, _ in homes]
     if not homes:
         looked = ", ".join(info.birth.world for _, info in chosen)
         raise ValueError(
@@ -88,9 +90,9 @@ def inspect_user(url: str, user_id: str, world: str | None = None, at: str = LAT
         raise ValueError(
             f"A user {user_id!r} lives in {len(names)} worlds ({_some(names)}); choose one with --world."
         )
-    place, latest = homes[0]
-    with _reading(place, latest, at) as (store, info):
-        return _journey(store, place, info, user_id)
+    place, latest, number = homes[0]
+    with _reading(place, latest, at) as (whole, info):
+        return _journey(whole.parts()[number], place, info, user_id)
 
 
 def together(reports: Sequence[Report]) -> Report:
@@ -118,12 +120,9 @@ def _summed(reports: Sequence[Report], part: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(url: str, latest: WorldInfo, at: str) -> Iterator[tuple[Reading, WorldInfo]]:
-    store = open_store(url, read_only=True, public=public_of)
-    try:
-        yield as_of(store, latest, at)
-    finally:
-        store.close()
+def _reading(url: str, latest: WorldInfo, at: str) -> Iterator[tuple[WholeWorld, WorldInfo]]:
+    with whole_world(url, latest, public_of) as whole:
+        yield as_of(whole, latest, at)
 
 
 def chosen_worlds(url: str, world: str | None) -> list[tuple[str, WorldInfo]]:
@@ -159,19 +158,30 @@ def _line(place: str, info: WorldInfo) -> Report:
         "config": info.birth.fingerprint,
         "parent": info.birth.parent,
         "holder": info.holder,
+        "shards": [_shard(place, info, number) for number in range(info.birth.shards)],
         "summary": dict(info.summary),
     }
 
 
-def _totals(store: Reading, info: WorldInfo) -> Report:
+def _shard(place: str, info: WorldInfo, number: int) -> Report:
+    """Where a shard stands; no commit while it is not born."""
+    born = next((each for each in info.shards if each.shard == number), None)
+    return {
+        "shard": number,
+        "store": shard_url(place, info.birth.world, number, info.birth.shards),
+        "commit": None if born is None else born.sequence,
+        "holder": "" if born is None else born.holder,
+    }
 
+
+def _totals(whole: WholeWorld, info: WorldInfo) -> Report:
     name = info.birth.world
-    snapshots = [store.load(name, shard) for shard in range(info.birth.shards)]
-    commits = [_present(snapshot, store.url) for snapshot in snapshots]
+    snapshots = [whole.load(name, shard) for shard in whole.shards]
+    commits = [_present(snapshot, whole.url) for snapshot in snapshots]
     records = [record for _, record in commits]
     people = np.concatenate([users for users, _ in commits])
     people = people[people["flags"] & GONE == 0]
-    ever = store.count(name, "persistent_users")
+    ever = whole.count(name, "persistent_users")
     stages = np.bincount(people["stage"], minlength=len(STAGES)).tolist()
     total = {field: sum(int(record[field]) for record in records) for field in _COUNTED}
     named = [line for snapshot in snapshots for line in _named(snapshot)]
@@ -201,7 +211,7 @@ def _totals(store: Reading, info: WorldInfo) -> Report:
             "spend": total["spend_micro"] / MICRO,
             "margin": total["margin_micro"] / MICRO,
         },
-        "logged": {table: store.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
+        "logged": {table: whole.count(name, table) for table in ("touchpoints", "conversions", "episodes")},
         "named": sorted(named, key=lambda line: str(line["user_id"])),
     }
 
@@ -246,10 +256,10 @@ def _named(snapshot: Snapshot) -> Iterator[Report]:
         }
 
 
-def _journey(store: Reading, place: str, info: WorldInfo, user_id: str) -> Report:
+def _journey(store: WholeWorld, place: str, info: WorldInfo, user_id: str) -> Report:
     name = info.birth.world
     row = next(iter(store.rows(name, "persistent_users", where={"user_id": user_id}, limit=1)))
-    number, record = _found(store, info, user_id)
+    number, shard, record = _found(store, info, user_id)
     touches = _rows(store, name, "touchpoints", number)
     orders = _rows(store, name, "conversions", number)
     met = _rows_of_episodes(store, name, {event["episode"] for event in (*touches, *orders)})
@@ -261,6 +271,7 @@ def _journey(store: Reading, place: str, info: WorldInfo, user_id: str) -> Repor
         "world": name,
         "store": place,
         "commit": info.sequence,
+        "shard": shard,
         "active": bool(row["is_active"]),
         "stage": row["current_journey_state"],
         "awareness": row["awareness_level"],
@@ -280,27 +291,27 @@ def _journey(store: Reading, place: str, info: WorldInfo, user_id: str) -> Repor
     }
 
 
-def _found(store: Reading, info: WorldInfo, user_id: str) -> tuple[int | None, Any]:
-    """A user's number and record; no record if the user was archived, no number if it is not known."""
+def _found(store: WholeWorld, info: WorldInfo, user_id: str) -> tuple[int | None, int | None, Any]:
+    """A user's number, shard and record; no shard and record if archived, no number if it is not known."""
     number = named_number(user_id)
-    for shard in range(info.birth.shards):
+    for shard in store.shards:
         snapshot = store.load(info.birth.world, shard)
         mine = next((key for key, value in snapshot.names.items() if value == user_id), number)
         if mine is None:
             continue
         rows = snapshot.users[snapshot.users["number"] == mine]
         if len(rows):
-            return mine, rows[0]
-    return number, None
+            return mine, shard, rows[0]
+    return number, None, None
 
 
-def _rows(store: Reading, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
+def _rows(store: WholeWorld, world: str, table: str, number: int | None) -> list[dict[str, Any]]:
     if number is None:
         return []
     return list(store.rows(world, table, where={"number": number}))
 
 
-def _rows_of_episodes(store: Reading, world: str, numbers: set[int]) -> list[Report]:
+def _rows_of_episodes(store: WholeWorld, world: str, numbers: set[int]) -> list[Report]:
     if not numbers:
         return []
     found = []

@@ -23,11 +23,23 @@ def show_list(store: str, found: Sequence[Report], console: Console | None = Non
     for line in found:
         table.add_row(
             escape(str(line["world"])),
-            _count(line["commit"]),
+            _commit(line["commit"]),
             line["config"],
-            escape(line["holder"] or "nobody"),
+            escape(_who(line)),
         )
+        for shard in line["shards"] if len(line["shards"]) > 1 else []:
+            table.add_row(
+                f"  shard {shard['shard']}", _commit(shard["commit"]), "", escape(shard["holder"] or "nobody")
+            )
     out.print(table)
+
+
+def _who(line: Report) -> str:
+    """Who holds a world; of several shards, how many are held."""
+    if len(line["shards"]) <= 1:
+        return line["holder"] or "nobody"
+    held = sum(bool(shard["holder"]) for shard in line["shards"])
+    return f"{held} of {len(line['shards'])} shards" if held else "nobody"
 
 
 def show_worlds(report: Report, console: Console | None = None) -> None:
@@ -39,6 +51,9 @@ def show_worlds(report: Report, console: Console | None = None) -> None:
     total = worlds[0] if len(worlds) == 1 else report["total"]
     title = f"World {worlds[0]['world']}" if len(worlds) == 1 else f"All {len(worlds)} worlds together"
     out.print(_totals(title, report["store"], total))
+    for world in worlds:
+        if len(world["shards"]) > 1:
+            out.print(_shards(world))
     out.print(_stages(total["stages"]))
     named = [line | {"world": world["world"]} for world in worlds for line in world["named"]]
     if named:
@@ -108,7 +123,7 @@ def _by_world(report: Report) -> Table:
         counts = world["counts"]
         table.add_row(
             escape(world["world"]), f"{world['clock']['days']:.1f}", _count(world["episodes_finished"]),
-            _count(world["commit"]), _count(world["users"]["active"]), _count(counts["touchpoints"]),
+            _commit(world["commit"]), _count(world["users"]["active"]), _count(counts["touchpoints"]),
             _count(counts["conversions"]), _money(counts["spend"]), _money(counts["margin"]),
         )  # fmt: skip
     return table
@@ -122,8 +137,8 @@ def _totals(title: str, store: str, total: Report) -> Table:
         clock = total["clock"]
         table.add_row("store", escape(store))
         table.add_row("clock", f"{clock['now']} UTC (day {clock['days']:.2f}, tick {_count(clock['tick'])})")
-        table.add_row("commit", _count(total["commit"]))
-        table.add_row("held by", escape(total["holder"] or "nobody"))
+        table.add_row("commit", _commit(total["commit"]))
+        table.add_row("held by", escape(_who(total)))
     rows = {
         "episodes finished": _count(total["episodes_finished"]),
         "users in the market": _count(users["active"]),
@@ -144,6 +159,21 @@ def _totals(title: str, store: str, total: Report) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    return table
+
+
+def _shards(world: Report) -> Table:
+    barrier = "none yet" if world["commit"] < 0 else _count(world["commit"])
+    table = _table(
+        ">shard", ">commit", "holder", "store", title=f"Shards of {world['world']}: barrier {barrier}"
+    )
+    for shard in world["shards"]:
+        table.add_row(
+            _count(shard["shard"]),
+            _commit(shard["commit"]),
+            escape(shard["holder"] or "nobody"),
+            escape(shard["store"]),
+        )
     return table
 
 
@@ -213,6 +243,11 @@ def _span(days: float) -> str:
 
 def _time(text: Any) -> str:
     return str(text).replace("T", " ")[:19]
+
+
+def _commit(sequence: int | None) -> str:
+    """A sequence, or that a shard, or one of a world's shards, has none."""
+    return "unborn" if sequence is None or sequence < 0 else _count(sequence)
 
 
 def _count(value: Any) -> str:

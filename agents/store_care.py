@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from agents.store_moves import Watch, copy_worlds, nobody_watches
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import BadStoreURL, WorldNotFound
@@ -44,27 +45,31 @@ def repair_store(url: str, *, accept: bool) -> list[dict[str, str]]:
     ]
 
 
-def copy_store(source: str, target: str) -> list[dict[str, Any]]:
-    """Copies a store, and the files beside it, as of their last commits; each is compared with what was read.
+def copy_store(
+    source: str, target: str, world: str | None = None, watch: Watch = nobody_watches
+) -> list[dict[str, Any]]:
+    """Copies a store as of its last commits; what arrives is compared with what was read.
 
-    Run again after it was stopped, it goes on with the first file that is not whole.
+    From file to file whole files are copied, with those beside them; otherwise worlds, one by one. Run again
+    after it was stopped, it goes on with the first file or world that is not whole.
 
     Args:
-      source, target: URLs of files.
+      source, target: URLs.
+      world: of one world only.
+      watch: is told how it goes with a world.
     Returns: for each world its "store" (of the copy), "world", "commit", "checksum", "counts", and whether it
       was copied "now".
     Raises: StoreError; WorldExists if a target is there and holds something else.
     """
     to = read_url(target)
-    if to.scheme != "sqlite":
-        raise BadStoreURL(f"The store {target!r} is no file; name one, such as sqlite:///copy.db.")
+    if world is not None or {to.scheme, read_url(source).scheme} != {"sqlite"}:
+        return copy_worlds(source, target, world, watch)
     stem, suffix = os.path.splitext(to.name)
-    main, *beside = _files(source)
+    main, files = read_url(source).name, _files(source)
     if to.name == main:
         raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
     old_stem, old_suffix = os.path.splitext(main)
-    places = {main: to.name}
-    places |= {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in beside}
+    places = {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in files}
     lines = []
     for path, place in places.items():
         found, now = copy_file(path, place)
@@ -76,6 +81,7 @@ def _files(url: str) -> list[str]:
     address = read_url(url)
     if address.scheme != "sqlite":
         raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
-    if not os.path.exists(address.name):
+    files = [path for path in (address.name, *siblings_of(address.name)) if os.path.exists(path)]
+    if not files:
         raise WorldNotFound(f"There is no file for the store {url}; check the path.")
-    return [address.name, *siblings_of(address.name)]
+    return files

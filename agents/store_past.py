@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from agents.commits import commit_asked
@@ -10,8 +11,10 @@ from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import BadStoreURL
-from storage.siblings import place_of
+from storage.shards import shard_url
+from storage.siblings import all_worlds
 from storage.urls import read_url
+from storage.whole import whole_world
 
 Report = dict[str, Any]
 
@@ -28,16 +31,15 @@ def history_of(url: str, world: str | None = None) -> list[Report]:
     """
     found = []
     for place, info in chosen_worlds(url, world):
-        store = open_store(place, read_only=True, public=public_of)
-        try:
-            for shard in range(info.birth.shards):
+        name = info.birth.world
+        with whole_world(place, info, public_of) as whole:
+            for shard in whole.shards:
                 commits = [
                     {"commit": one.sequence, "committed_at": one.committed_at, "summary": dict(one.summary)}
-                    for one in store.history(info.birth.world, shard)
+                    for one in whole.history(name, shard)
                 ]
-                found.append({"store": place, "world": info.birth.world, "shard": shard, "commits": commits})
-        finally:
-            store.close()
+                home = shard_url(place, name, shard, info.birth.shards)
+                found.append({"store": home, "world": name, "shard": shard, "commits": commits})
     return found
 
 
@@ -54,15 +56,12 @@ def keep_in(url: str, world: str, commits: int | None, hours: float | None) -> l
         raise ValueError("Nothing to keep was given; add --commits, --hours, or both.")
     done = []
     for place, info in chosen_worlds(url, world):
-        store = open_store(place, public=public_of)
-        try:
-            for shard in range(info.birth.shards):
-                there = store.load(info.birth.world, shard).sequence
-                lease = store.acquire(info.birth, shard, expected=there)
+        for born in info.shards:
+            home = shard_url(place, info.birth.world, born.shard, info.birth.shards)
+            with closing(open_store(home, public=public_of)) as store:
+                lease = store.acquire(info.birth, born.shard, expected=born.sequence)
                 store.keep(lease, commits=commits, hours=hours)
                 store.release(lease)
-        finally:
-            store.close()
         done.append({"store": place, "world": info.birth.world})
     return done
 
@@ -86,22 +85,8 @@ def fork_world(url: str, world: str, to: str, name: str | None = None, at: str =
         )
     with World.open(url, world, mode="read", pin="latest") as reading:
         fork = reading.fork(to, world if name is None else name, at=asked)
-    try:
-        assert fork.birth is not None
-        store = place_of(to, fork.name, write=False)
-        return {
-            "store": store,
-            "world": fork.name,
-            "parent": fork.birth.parent,
-            "people": _people_of(store, fork.name),
-        }
-    finally:
-        fork.close()
-
-
-def _people_of(url: str, world: str) -> int:
-    store = open_store(url, read_only=True, public=public_of)
-    try:
-        return len(store.load(world).users)
-    finally:
-        store.close()
+    fork.close()
+    place, line = next(found for found in all_worlds(to) if found[1].birth.world == fork.name)
+    with whole_world(place, line, public_of) as whole:
+        people = sum(len(whole.load(fork.name, shard).users) for shard in whole.shards)
+    return {"store": place, "world": fork.name, "parent": line.birth.parent, "people": people}

@@ -1,4 +1,4 @@
-"""`gaelp torture`: kills, power cuts, failing writes and races, and whether the store kept its word."""
+"""`gaelp torture`: kills, power cuts, failing writes, races and a soak; was every word kept?"""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ KILLS_A_FILE = 8
 
 @dataclass(frozen=True, slots=True)
 class TortureOptions:
-    """How often what is done, 0 to leave it out; of the writes of a life at most `faults` fail in turn."""
+    """How often what is done, 0 to leave it out; of the writes of a life at most `faults` fail in turn, and a
+    soak takes `minutes`."""
 
     kills: int = 200
     cuts: int = 200
     faults: int = 200
     races: int = 100
+    minutes: float = 4.0
     seed: int = 0
 
 
@@ -55,6 +57,10 @@ def run_torture(options: TortureOptions, say: Callable[[str], None] = lambda _: 
             say(f"{name}, {times} times")
             with tempfile.TemporaryDirectory(prefix="gaelp-torture-") as folder:
                 parts.append(torture(Path(folder), times, f"{options.seed} {name}"))
+    if options.minutes:
+        say(f"soak, {options.minutes:g} minutes")
+        with tempfile.TemporaryDirectory(prefix="gaelp-torture-") as folder:
+            parts.append(soak(Path(folder), options.minutes))
     faults = sum(len(part.faults) for part in parts)
     done = ", ".join(f"{part.times} {part.name}{'s' * (part.times != 1)}" for part in parts)
     commits = sum(part.commits for part in parts)
@@ -139,6 +145,11 @@ def races(folder: Path, times: int, seed: str) -> Part:
             part.commits += made
             at = part.found(whole, path, at + made, at + made)
     return part
+
+
+def soak(folder: Path, minutes: float) -> Part:
+    """See `torture_soak`; played in a process of its own, so that its memory is nobody else's."""
+    return Part(**json.loads(_said("soak", url_of(folder / "s.db"), str(60.0 * minutes))))
 
 
 @contextmanager

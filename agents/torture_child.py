@@ -2,7 +2,8 @@
 
 "commit" commits until it is killed and prints each commit once it was made. "race" waits for lines and
 tries at each to take the world, commit three times and let go; it prints what came of it. "power" plays
-COMMITS commits under the shim and leaves what the disk was told in a file; "faults" lets writes fail.
+COMMITS commits under the shim and leaves what the disk was told in a file; "faults" lets writes fail;
+"soak" plays a world for a while.
 """
 
 from __future__ import annotations
@@ -94,13 +95,22 @@ def opened(url: str) -> SharedStore:
     return open_store(url, public=work.public_of)
 
 
+def soak(url: str, seconds: str) -> None:
+    """See `torture_soak`; prints what came of it as JSON."""
+    from agents.torture_soak import soaked
+
+    print(json.dumps(asdict(soaked(url, float(seconds)))))
+
+
 MODES: dict[str, Callable[..., None]] = {
     "commit": commit_until_killed,
     "race": race,
     "power": play_under_shim,
     "faults": faults,
+    "soak": soak,
 }
 
 if __name__ == "__main__":
-    small_limits()
+    if sys.argv[1] != "soak":
+        small_limits()
     MODES[sys.argv[1]](*sys.argv[2:])

@@ -20,12 +20,14 @@ class Part:
       name, times: what was done, and how often.
       commits: that were acknowledged.
       faults: a sentence for each promise that was not kept.
+      figures: what was measured, if anything was.
     """
 
     name: str
     times: int = 0
     commits: int = 0
     faults: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
 
     def blame(self, sentence: str) -> None:
         """Notes a promise that was not kept."""

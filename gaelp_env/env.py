@@ -59,6 +59,8 @@ class AdMarketEnv(gym.Env[Any, Any]):
         observe: str = "advertiser",
         per_audience: bool = False,
         render_mode: str | None = None,
+        shards: int | None = None,
+        shard: int | None = None,
     ) -> None:
         """Touches nothing: the first reset reads the world, the first step takes the right to write.
 
@@ -70,7 +72,8 @@ class AdMarketEnv(gym.Env[Any, Any]):
           observe: "advertiser" (what can really be seen) or "full" (the hidden means as well).
           per_audience: one bid for each channel and audience instead of each channel.
           render_mode: "ansi" or "rgb_array".
-          world, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours: as World.open.
+          world, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours, shards, shard: as
+            World.open. With several shards each is a market of its own, and infos tell which one this is.
         Raises: ValueError (ConfigError) for an argument that cannot be.
         """
         self._arguments = {
@@ -78,6 +81,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
             "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
+            "shards": shards, "shard": shard,
         }  # fmt: skip
         self._reward = REWARDS[one_of("reward", reward, REWARDS)]
         self._observe = one_of("observe", observe, OBSERVE)
@@ -85,7 +89,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self.world = World.open(
             store, world, config=None if config is None else load_config(config), mode=mode, pin=pin,
             commit_every=commit_every, touch_log=touch_log, retain_days=retain_days,
-            keep_commits=keep_commits, keep_hours=keep_hours,
+            keep_commits=keep_commits, keep_hours=keep_hours, shards=shards, shard=shard,
         )  # fmt: skip
         self.observation_names = names(observe)
         self.observation_space = space(observe)
@@ -113,11 +117,12 @@ class AdMarketEnv(gym.Env[Any, Any]):
         self._tell_of_model()
         market = self.world.playing()
         self._picture = Picture()
-        return self._observed(), {
+        told = {
             "tick": int(market.record["tick"]),
             "episode_number": self.world.episodes_finished + 1,
             "budget_left": market.budget_left,
         }
+        return self._observed(), told | self._where()
 
     def step(self, action: Any) -> Step:
         """Bids for one tick.
@@ -136,6 +141,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         bids = bids_cpm(action, market.config, A if self._arguments["per_audience"] else 1)
         tick = self.world.step(bids)
         told = tell(tick.ledger, bids, self.world.episodes_finished + 1, market.budget_left)
+        where = self._where()
         reward, truncated = self._reward(tick.ledger, market.config.goals), self.world.over
         observation = self._observed()
         if self.render_mode is not None:
@@ -143,7 +149,7 @@ class AdMarketEnv(gym.Env[Any, Any]):
         if truncated:
             self._over = True
             self.world.end_episode()
-        return observation, reward, False, truncated, told
+        return observation, reward, False, truncated, told | where if where else told
 
     def render(self) -> Any:
         """The market as it stands: text for "ansi", `[400, 640, 3]` uint8 for "rgb_array"."""
@@ -158,6 +164,15 @@ class AdMarketEnv(gym.Env[Any, Any]):
         """Ends and commits the open episode as reset does, and lets go of the world. Idempotent."""
         self._over = True
         self.world.close()
+
+    @property
+    def shard(self) -> int | None:
+        """Which shard of the world this is; None until the first reset has taken a free one of several."""
+        return self.world.shard
+
+    def _where(self) -> dict[str, Any]:
+        """The shard, for infos, where there are several."""
+        return {"shard": self.world.shard} if (self.world.shards or 1) > 1 else {}
 
     def _tell_of_model(self) -> None:
         """A world keeps the model that it was born with; an id that says another one is told so, once."""

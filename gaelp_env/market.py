@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,25 +54,35 @@ class Market(Marked):
         self._find_pending()
 
     @classmethod
-    def born(cls, config: MarketConfig, seed: int) -> Market:
-        """A new market: its people and its luck come from the seed, and nobody has met us yet."""
+    def born(cls, config: MarketConfig, seed: int, first: int = 0) -> Market:
+        """A new market: its people and its luck come from the seed, and nobody has met us yet.
+
+        Args:
+          first: number of its first person.
+        """
         record = np.zeros((), RECORD)
         count = config.people.users
         record["key"] = key_of("chance", seed)
         record["pressure"] = pressures(config, record["key"], 0, np.zeros(K), 1e9)
-        record["next_number"] = record["initial_users"] = count
+        record["next_number"], record["initial_users"] = first + count, count
         record["rival_shade"], record["pace"] = initial_shades(config), 1.0
         market = cls(config, np.zeros(0, USER), record)
         market.population.make_room(count)
-        for first in range(0, count, BLOCK_USERS):  # a block at a time: no second copy of everybody
-            few = min(BLOCK_USERS, count - first)
-            market.population.append(born(config, key_of("people", seed), first, few, 0, 0.0))
+        for some in range(0, count, BLOCK_USERS):  # a block at a time: no second copy of everybody
+            few = min(BLOCK_USERS, count - some)
+            market.population.append(born(config, key_of("people", seed), first + some, few, 0, 0.0))
         market._sum_up()
         return market
 
     @classmethod
-    def restored(cls, config: MarketConfig, users: NDArray[Any], record: bytes) -> Market:
-        """A market as it was committed. Raises ValueError if people and record do not belong together."""
+    def restored(
+        cls, config: MarketConfig, users: NDArray[Any], record: bytes, *, recount: bool = False
+    ) -> Market:
+        """A market as it was committed. Raises ValueError if people and record do not belong together.
+
+        Args:
+          recount: people of this commit were erased since, so its sums are counted afresh.
+        """
         if len(record) != RECORD.itemsize:
             raise ValueError(
                 f"A market record has {RECORD.itemsize} bytes and this one has {len(record)}: "
@@ -83,7 +94,7 @@ class Market(Marked):
         market = cls(config, users, stored)
         market._sum_up()
         for name in ("active", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached"):
-            if np.any(market.record[name] != stored[name]):
+            if not recount and np.any(market.record[name] != stored[name]):
                 raise ValueError(
                     f"The users and the market record of this commit disagree ({name}: "
                     f"{market.record[name]} by users, {stored[name]} on record); the store is damaged."
@@ -264,6 +275,17 @@ class Market(Marked):
         if not stays.all():
             people.keep(stays)
             self._find_pending()
+
+    def let_go(self, numbers: Sequence[int]) -> NDArray[np.uint32]:
+        """Takes people out at once, with the orders that they have pending; returns those who were here."""
+        people = self.population
+        here = np.isin(people.number[: people.size], np.asarray(numbers, np.int64))
+        found = people.number[: people.size][here].copy()
+        if len(found):
+            people.keep(~here)
+            self._find_pending()
+            self._sum_up()
+        return found
 
     def name_user(self) -> int:
         """Births one more user now, who stays for good; returns the number."""

@@ -21,7 +21,7 @@ from gaelp_env.observation import OBSERVE, names, observe_markets, space
 from gaelp_env.render import Picture, as_picture, as_text
 from gaelp_env.reward import REWARDS, rewards_of
 from gaelp_env.told import tell_all, tell_begun
-from gaelp_env.vector_asked import autoreset_of, mask_in, seeds_for, world_names
+from gaelp_env.vector_asked import autoreset_of, mask_in, seeds_for, world_places
 from gaelp_env.vector_block import Block
 from gaelp_env.vector_infos import as_infos
 from gaelp_env.world import World
@@ -63,6 +63,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         per_audience: bool = False,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = "NextStep",
+        shards: int | None = None,
     ) -> None:
         """Touches nothing: the first reset reads the worlds, the first step takes the right to write.
 
@@ -70,6 +71,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
           num_envs: how many worlds, >= 1.
           world: stem, "demo" for demo/0, demo/1 …; "demo/*" for the first of them that nobody holds; or
             the names themselves. Reading, "demo/3" is that world in every place.
+          shards: plays all shards of the one world `world`, one a place; as many as `num_envs`.
           autoreset_mode: "NextStep", "SameStep" or "Disabled", or Gymnasium's AutoresetMode.
           store, config, mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours, reward,
             observe, per_audience, render_mode: as AdMarketEnv's, the same for every world.
@@ -80,7 +82,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
             "commit_every": commit_every, "touch_log": touch_log, "retain_days": retain_days,
             "keep_commits": keep_commits, "keep_hours": keep_hours,
             "reward": reward, "observe": observe, "per_audience": per_audience, "render_mode": render_mode,
-            "autoreset_mode": autoreset_mode,
+            "autoreset_mode": autoreset_mode, "shards": shards,
         }  # fmt: skip
         self._reward, self._observe = one_of("reward", reward, REWARDS), one_of("observe", observe, OBSERVE)
         self._mode, self._audiences = autoreset_of(autoreset_mode), A if per_audience else 1
@@ -93,9 +95,9 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
             World.open(
                 store, name, config=loaded, mode=mode, pin=pin, commit_every=commit_every,
                 touch_log=touch_log, retain_days=retain_days, keep_commits=keep_commits,
-                keep_hours=keep_hours,
+                keep_hours=keep_hours, shards=shards, shard=shard,
             )
-            for name in world_names(world, num_envs, mode)
+            for name, shard in world_places(world, num_envs, mode, shards)
         )  # fmt: skip
         self.num_envs = len(self.worlds)
         self.observation_names = names(observe)
@@ -133,7 +135,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         self._unready &= ~wanted
         self._ended = self._ended & ~wanted
         self._see(wanted)
-        begun = tell_begun(self._block.records, self._block.limits)
+        begun = self._begun()
         return self._seen.copy(), as_infos(begun, wanted)
 
     def step(self, actions: Any) -> Step:
@@ -162,7 +164,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         observations = observe_markets(block.records, block.lenses, self._observe)
         rewards = rewards_of(self._reward, block.records["last"], block.goals)
         rewards[beginning] = 0.0
-        told = tell_all(block.records, bids, block.limits)
+        told = tell_all(block.records, bids, block.limits) | self._where()
         truncated: Flags = (block.records["episode_tick"] >= block.episode_ticks) & going
         if self.render_mode is not None:
             self._note(going)
@@ -176,10 +178,19 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         self._unready[:] = False
         return self._seen.copy(), rewards, np.zeros(self.num_envs, np.bool_), truncated.copy(), infos
 
+    def _begun(self) -> dict[str, Any]:
+        return tell_begun(self._block.records, self._block.limits) | self._where()
+
+    def _where(self) -> dict[str, Any]:
+        """The shards, for infos, where there are several."""
+        if (self._arguments["shards"] or 1) == 1:
+            return {}
+        return {"shard": np.array([world.shard for world in self.worlds], np.int64)}
+
     def _infos(self, told: dict[str, Any], going: Flags) -> dict[str, Any]:
         if going.all():
             return as_infos(told, going)
-        begun = tell_begun(self._block.records, self._block.limits)
+        begun = self._begun()
         told["tick"] = np.where(going, told["tick"], begun["tick"])
         everybody = np.ones(self.num_envs, np.bool_)
         return as_infos(told, going) | as_infos({name: told[name] for name in begun}, everybody)
@@ -192,7 +203,7 @@ class AdMarketVectorEnv(VectorEnv[Any, Any, Any]):
         final_info = as_infos(told, ended)
         self._start(ended, [None] * self.num_envs)
         self._see(ended)
-        begun = tell_begun(self._block.records, self._block.limits)
+        begun = self._begun()
         now = {name: np.where(ended, begun[name], told[name]) for name in begun}
         infos = as_infos(told, ~ended) | as_infos(now, np.ones(self.num_envs, np.bool_))
         return infos | {

@@ -44,6 +44,24 @@ def world_names(world: str | Sequence[str], num_envs: int, mode: str) -> list[st
     return found
 
 
+def world_places(
+    world: str | Sequence[str], num_envs: int, mode: str, shards: int | None
+) -> list[tuple[str, int | None]]:
+    """The worlds of a vector environment, and which shard of each: as `world_names`, or all shards of one.
+
+    Raises: ValueError also for another number of shards than places.
+    """
+    if shards is None:
+        return [(name, None) for name in world_names(world, num_envs, mode)]
+    if not isinstance(world, str) or num_envs != shards:
+        raise ValueError(
+            f"A vector environment over a world of {shards!r} shards has a place for each: "
+            f"num_envs={shards!r} and the world's name, and these are num_envs={num_envs!r} and "
+            f"{world!r:.80}."
+        )
+    return [(world, shard) for shard in range(num_envs)]
+
+
 def autoreset_of(mode: str | AutoresetMode) -> AutoresetMode:
     """The mode that is meant by Gymnasium's AutoresetMode, its value or its name."""
     if isinstance(mode, AutoresetMode):

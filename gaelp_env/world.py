@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -21,9 +22,10 @@ from gaelp_env.population import SCHEMA
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
+from gaelp_env.world_shards import Share
 from gaelp_env.world_upgrade import in_format_of, present
 from gaelp_env.world_words import Terms, checked_commit, checked_seed, config_of
-from storage.base import Birth, NotAStore, Snapshot, Store, WorldNotFound
+from storage.base import Birth, Erasure, NotAStore, Snapshot, Store, WorldExists, WorldNotFound
 
 
 class World(Play):
@@ -45,6 +47,16 @@ class World(Play):
         self._replicate, self._base = 0, None
         super().__init__(place, terms, config)
 
+    @property
+    def shard(self) -> int | None:
+        """Which shard of the world this is; None until the first reset has taken a free one of several."""
+        return self._place.shard
+
+    @property
+    def shards(self) -> int | None:
+        """How many shards the world has; None before the first reset if nobody said."""
+        return self._place.shards
+
     @classmethod
     def open(
         cls,
@@ -57,6 +69,8 @@ class World(Play):
         commit_every: int = 1,
         touch_log: str = "own",
         retain_days: float | None = None,
+        shards: int | None = None,
+        shard: int | None = None,
         keep_commits: int | None = None,
         keep_hours: float | None = None,
     ) -> World:
@@ -76,10 +90,13 @@ class World(Play):
           keep_commits, keep_hours: so many of the world's last commits, and those of the last so many hours
             of the wall clock, stay readable (`pin`, `fork`). The world remembers both; None leaves them as
             they are, and a new world keeps its last commit only.
+          shards: how many a new world is born with, 1 to 64, each with its part of the people and of the
+            money; None is what the world has, or 1.
+          shard: which one to play; None takes the first that nobody holds, at the first reset.
         Raises: ValueError for an argument that cannot be.
         """
         terms = Terms(mode, pin, commit_every, touch_log, retain_days, keep_commits, keep_hours)
-        place = Place(store, world, keep=(keep_commits, keep_hours))
+        place = Place(store, world, shards, shard, keep=(keep_commits, keep_hours))
         if mode == "read" and (store in (None, "memory:") or place.wildcard):
             raise ValueError(
                 "mode='read' plays on from a commit of one world: give a store that it can be in, and its "
@@ -95,19 +112,31 @@ class World(Play):
         *,
         config: MarketConfig | None = None,
         seed: int = 0,
+        shards: int = 1,
+        shard: int = 0,
     ) -> World:
         """Births a world and commits its birth (sequence 0) at once; the world is held until `close()`.
 
+        Args:
+          seed: of its people and its luck; each shard's is derived from it.
+          shards, shard: how many are born, and which of them is held.
         Raises: WorldExists if there is one of that name, WorldBusy if its place is held.
         """
-        created = cls.open(store, world, config=config)
-        created._found(Market.born(config or MarketConfig(), seed), parent="")
+        config = config or MarketConfig()
+        for each in (*(k for k in range(shards) if k != shard), shard):
+            created = cls.open(store, world, config=config, shards=shards, shard=each)
+            created._found(created._place.share.born(config, seed), config, parent="")
+            if each != shard:
+                created.close()
         return created
 
     def fork(self, store: str | Store | None, world: str, *, at: str | int = "latest") -> World:
         """A new world of its own, copied from a commit of this one; its event tables begin empty.
 
         Fed the same actions, it plays on as this one did from there, bit for bit.
+
+        Of several shards all are copied, the "latest" being what every one has reached (the barrier); a fork
+        that was killed in between is finished by forking at the same commit again. The same shard is held.
 
         Args:
           store, world: where the copy lives, and its name.
@@ -123,22 +152,51 @@ class World(Play):
                 "open it in a store, such as 'memory:mine'."
             )
         pinned = self._pinned if at == "latest" else None
-        snapshot = self._place.committed(at) if pinned is None else pinned
-        config = config_of(snapshot.birth, None, self.url)
-        fork = World.open(store, world, config=config)
-        fork.names = Names(dict(snapshot.names))
-        market = _market_of(snapshot, config, self.url)
-        market.population.note_changed()
-        fork._found(market, parent=f"{snapshot.birth.world}@{snapshot.sequence}")
+        snapshots = self._place.committed(at, pinned)
+        commit = min(snapshot.sequence for snapshot in snapshots)
+        parent = f"{snapshots[0].birth.world}@{commit}"
+        config = config_of(snapshots[0].birth, None, self.url)
+        return self._forked(snapshots, store, world, config, parent)
+
+    def _forked(
+        self,
+        snapshots: list[Snapshot],
+        store: str | Store | None,
+        world: str,
+        config: MarketConfig,
+        parent: str,
+    ) -> World:
+        """Births a world from the shards of another, in that order; the last one stays held."""
+        there = 0
+        for snapshot in snapshots:
+            shards = snapshot.birth.shards
+            fork = World.open(store, world, config=config, shards=shards, shard=snapshot.shard)
+            fork.names = Names(dict(snapshot.names))
+            market = _market_of(snapshot, Share(snapshot.shard, shards).of(config), self.url)
+            market.population.note_changed()
+            last = snapshot is snapshots[-1]
+            try:
+                fork._found(market, config, parent)
+            except WorldExists:
+                # A fork that was killed has some of the shards, and is finished by the same one again.
+                known = fork.place.known
+                there += 1
+                if known is None or known.parent != parent or there == shards:
+                    raise
+                if last:
+                    fork.reset()
+                    fork.hold()
+            if not last:
+                fork.close()
         return fork
 
-    def _found(self, market: Market, parent: str) -> None:
+    def _found(self, market: Market, config: MarketConfig, parent: str) -> None:
         """Commits the birth of a world, with the people of `market`, and keeps the lease."""
         try:
             self._place.open()
-            self.birth = self._birth_of(self.name, market.config, parent)
+            self.birth = self._birth_of(self.name, config, parent)
             self._place.hold(self.birth, None)
-            self._outbox.pack_birth(self.name, market, self.names)
+            self._outbox.pack_birth(self.name, self._place.share, market, self.names)
             self._place.commit(self._outbox.batches)
         except BaseException:
             self._place.close()
@@ -203,10 +261,9 @@ class World(Play):
 
         Until the lease is held others may write, so every reset looks again.
         """
-        config = self._given or MarketConfig()
         try:
-            if self._place.wildcard:
-                snapshot = self._place.take_free(lambda name: self._birth_of(name, config, ""))
+            if self._place.roaming():
+                snapshot = self._place.take_free(self._newborn)
             else:
                 snapshot = self._place.read()
             if self.market is not None and (snapshot is None or snapshot.sequence == self.sequence):
@@ -215,24 +272,34 @@ class World(Play):
                 self._forget()
                 self._restore(snapshot)
             else:
-                self.birth, self.sequence = self._birth_of(self.name, config, ""), UNBORN
+                self.birth, self.sequence = self._newborn(), UNBORN
         except BaseException:
             self._place.close()
             raise
 
-    @staticmethod
-    def _birth_of(name: str, config: MarketConfig, parent: str) -> Birth:
-        return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, parent=parent)
+    def _birth_of(self, name: str, config: MarketConfig, parent: str) -> Birth:
+        shards = self._place.share.shards
+        return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, shards, parent)
+
+    def _newborn(self) -> Birth:
+        """The birth of a world that is not there yet, or that has other shards than this one already."""
+        known = self._place.known
+        if known is not None:
+            config_of(known, self._given, self.url)
+            return known
+        return self._birth_of(self.name, self._given or MarketConfig(), "")
 
     def _bear(self, seed: int) -> None:
-        """Makes the people of a world that has never been committed."""
-        self.market = Market.born(self._given or MarketConfig(), seed)
-        self._outbox.bear(self.market, seed)
+        """Makes the people of a world, or of a shard, that has never been committed."""
+        share, birth = self._place.share, self.birth
+        config = config_of(birth, self._given, self.url) if birth is not None else self._given
+        self.market = share.born(config or MarketConfig(), seed)
+        self._outbox.bear(self.market, share, seed)
         self.market.mark()
 
     def _restore(self, snapshot: Snapshot) -> None:
         config = config_of(snapshot.birth, self._given, self.url)
-        self.market = _market_of(snapshot, config, self.url)
+        self.market = _market_of(snapshot, self._place.share.of(config), self.url)
         self.birth, self.sequence = snapshot.birth, snapshot.sequence
         self.names = Names(dict(snapshot.names))
         self.market.mark()
@@ -245,7 +312,7 @@ class World(Play):
 
     def _rekey(self, seed: int) -> None:
         market = self.playing()
-        market.rekey(seed)
+        market.rekey(self._place.share.seed(seed))
         market.mark()
 
     def __enter__(self) -> World:
@@ -289,9 +356,45 @@ class World(Play):
         """
         return world_people.convert(self, user_id, value)
 
+    def forget(self, *user_ids: str) -> Erasure:
+        """Erases a person, with all identities, from the store: records, rows, names, events and the past.
+
+        The open episode ends and is committed as by `close()`. The market goes on without the person, whose
+        pending orders never fall due, by a commit of its own; a tombstone (the number) keeps them
+        from ever being born again. Run again after it was broken off, it finishes. Of several shards this one
+        forgets.
+
+        Args:
+          user_ids: of one identity of the person, or of several.
+        Returns: what was searched, and erased.
+        Raises: WorldNotFound, WorldBusy, LeaseLost, StoreFull; RuntimeError for a world that keeps nothing.
+        """
+        if self.mode == "read" or self._place.private:
+            raise RuntimeError(f"World {self.name!r} writes to no store; open the one that does.")
+        if self.market is None:
+            self._place.read_only()
+            self.reset()
+        self._end_open()
+        self.commit()
+        self.hold()
+        market, numbers = self.playing(), list(self._place.identities(*user_ids))
+        assert self.birth is not None
+        gone = market.let_go(numbers)
+        if len(gone):
+            self._outbox.pack_farewell(self.name, self._place.share, self.sequence, market, gone)
+            self._outbox.batches = [in_format_of(self.birth, batch) for batch in self._outbox.batches]
+            self.commit()
+        erasure = self._place.forget(numbers)
+        # Who has just been archived had a record until then.
+        records = erasure.erased["records"] + len(gone)
+        self.names.forget(numbers)
+        market.mark()
+        self._begin("")
+        return replace(erasure, erased={**erasure.erased, "records": records})
+
 
 def _market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
     try:
-        return Market.restored(config, *present(snapshot))
+        return Market.restored(config, *present(snapshot), recount=snapshot.erased)
     except ValueError as error:
         raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ class Names:
             del self._by_id[self.by_number.pop(number)]
         self._fresh.clear()
 
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Lets go of the names of people who were erased."""
+        for number in numbers:
+            self._by_id.pop(self.by_number.pop(number, ""), None)
+
     def number_of(self, user_id: str) -> int | None:
         """The number of a user_id that somebody gave or that is a default one; None if it is neither."""
         if user_id in self._by_id:
@@ -76,6 +82,7 @@ def get_or_create(world: World, user_id: str, episode_id: str | int | None) -> d
     market = world.ready()
     number = world.names.number_of(user_id)
     if created := number is None:
+        world.place.share.check_name(user_id)
         with world.whole():
             number = market.name_user()
             world.names.give(number, user_id)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 
 from gaelp_env.world_public import public_of
+from gaelp_env.world_shards import Share, checked_shards
 from storage import open_store
 from storage.base import (
     BadStoreURL,
     BadWorldName,
     Batch,
     Birth,
+    Erasure,
     Lease,
     LeaseLost,
     Snapshot,
@@ -25,6 +29,8 @@ from storage.base import (
     WorldMoved,
     WorldNotFound,
 )
+from storage.refusals import all_busy, no_such_shard, other_shards, unfinished_fork, unnamed_shard
+from storage.shards import OwnShard, birth_of, free_shard, load_shards, shard_url
 from storage.siblings import SubWorld, free_subworld, place_of
 
 HEARTBEAT_S = 5.0
@@ -39,6 +45,7 @@ class Place:
     Attributes:
       name: of the world; "stem/*" until the first free sub-world was taken.
       url: of the store in which it lives, as far as known.
+      known: how the world was born, as found when its place was last looked for; None if it was not there.
       lease: the right to commit, or None.
     """
 
@@ -46,24 +53,31 @@ class Place:
         self,
         store: str | Store | None,
         world: str,
+        shards: int | None = None,
+        shard: int | None = None,
         keep: tuple[int | None, float | None] = (None, None),
     ) -> None:
-        """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text.
+        """Touches nothing. Raises BadStoreURL for what is neither URL nor store, BadWorldName for no text,
+        ValueError for shards that no world can have.
 
         Args:
+          shards, shard: how many a new world has, and which one this is; see World.open.
           keep: commits and hours that stay readable, told to the store with the lease; see Store.keep.
         """
         if not (store is None or isinstance(store, str) or hasattr(store, "acquire")):
             raise BadStoreURL(f"A store is a URL such as 'sqlite:///my.db', or None, and not {store!r:.80}.")
         if not isinstance(world, str):
             raise BadWorldName(f"A world is a name such as 'demo' or 'demo/*', and not {world!r:.80}.")
+        checked_shards(shards, shard, world)
         self._private, self._keep = store is None, keep
         self._given: str | Store = "memory:" if store is None else store
         self.name = world
         self.url = self._given if isinstance(self._given, str) else self._given.url
         self.lease: Lease | None = None
         self._store: Store | None = None
-        self._claimed: SubWorld | None = None
+        self._claimed: SubWorld | OwnShard | None = None
+        self._asked, self._shard, self._shards = shards, shard, shards
+        self.known: Birth | None = None
         self._beat = 0.0
         self._process = os.getpid()
 
@@ -82,6 +96,27 @@ class Place:
         """Whether the world is yet to be found: the first free "stem/0", "stem/1" …"""
         return self.name.endswith("/*")
 
+    @property
+    def shards(self) -> int | None:
+        """How many shards the world has, as far as known."""
+        return self._shards
+
+    @property
+    def shard(self) -> int | None:
+        """Which of them this is; None while a free one is yet to be found."""
+        return 0 if self._shard is None and self._shards == 1 else self._shard
+
+    @property
+    def share(self) -> Share:
+        """The same as a value; the whole world as long as nothing else is known."""
+        return Share(self._shard or 0, self._shards or 1)
+
+    def roaming(self) -> bool:
+        """Whether a free sub-world or shard is yet to be taken. Looks for the world."""
+        if not self.wildcard and self._shard is None:
+            self._settle()
+        return self.wildcard or self.shard is None
+
     def open(self) -> None:
         """Opens the store for writing, where the world lives or will live. Nothing is touched yet."""
         if self._store is None:
@@ -91,59 +126,103 @@ class Place:
         """The world's last commit, or None if there is no such world yet. Keeps the store open."""
         self.open()
         try:
-            return self._opened().load(self.name)
+            return self._opened().load(self.name, self.share.shard)
         except WorldNotFound:
+            if self.known is not None and self.known.parent:
+                raise unfinished_fork(self.name, self.share.shard, self.known.parent) from None
             return None
 
     def read_only(self, at: str | int = "latest") -> Snapshot:
-        """A commit of the world, from a store opened for reading and let go of.
+        """A commit of the shard, from a store opened for reading and let go of.
 
         Args:
-          at: its number, "first" for the first that can be read, or "latest".
-        Raises: WorldNotFound, CommitNotFound.
+          at: its number, "first" for the first that can be read, or "latest"; of a world of several shards:
+            that can be read of all, and that all have reached.
+        Raises: WorldNotFound, CommitNotFound, StoreError if no shard of several was named.
         """
-        if not isinstance(self._given, str):
-            return _as_of(self._given, self.name, at)
-        store = open_store(self._located(write=False), read_only=True, public=public_of)
-        try:
-            return _as_of(store, self.name, at)
-        finally:
-            store.close()
+        self._settle()
+        if self.shard is None:
+            raise unnamed_shard(self.name, self.url, self._shards or 1)
+        with self._read_all() as stores:
+            return load_shards(stores, self.name, at, [self.shard])[0]
 
-    def committed(self, at: str | int = "latest") -> Snapshot:
-        """As `read_only`, from where the world is open if it is."""
-        return self.read_only(at) if self._store is None else _as_of(self._store, self.name, at)
-
-    def take_free(self, newborn: Callable[[str], Birth]) -> Snapshot | None:
-        """Takes the first sub-world of "stem/*" that nobody holds, and its lease at once.
+    def committed(self, at: str | int = "latest", own: Snapshot | None = None) -> list[Snapshot]:
+        """All shards as of a commit, this one's own last; from where they are open, as `read_only`.
 
         Args:
-          newborn: makes the birth of a sub-world that does not exist yet, from its name.
+          own: this shard as of the commit that is wanted, if that is known.
+        """
+        self._settle()
+        if own is not None and own.birth.shards == 1:
+            return [own]
+        mine = self.share.shard
+        with self._read_all() as stores:
+            others = [shard for shard in stores if shard != mine]
+            if own is not None:
+                return [*load_shards(stores, self.name, own.sequence, others), own]
+            return load_shards(stores, self.name, at, [*others, mine])
+
+    @contextmanager
+    def _read_all(self) -> Iterator[dict[int, Store]]:
+        """The stores of all shards: this one's own if it is open, others opened for reading."""
+        with ExitStack() as opened:
+            stores: dict[int, Store] = {}
+            for shard in range(self._shards or 1):
+                url = self._url_of(shard, write=False)
+                if not isinstance(self._given, str):
+                    stores[shard] = self._given
+                elif self._store is not None and url == self.url:
+                    stores[shard] = self._store
+                else:
+                    stores[shard] = opened.enter_context(
+                        closing(open_store(url, read_only=True, public=public_of))
+                    )
+            yield stores
+
+    def take_free(self, newborn: Callable[[], Birth]) -> Snapshot | None:
+        """Takes the first sub-world of "stem/*", or shard, that nobody holds, and its lease at once.
+
+        Args:
+          newborn: makes the birth of what does not exist yet, once its name is known.
         Returns: its last commit, or None if it is new. Raises WorldBusy if none can be had.
         """
-        stem = self.name[:-2]
+        name = self.name
         for number in range(ATTEMPTS):
-            self._claim(stem, number)
+            self._claim(name, number)
             snapshot = self.read()
-            birth = snapshot.birth if snapshot else newborn(self.name)
+            birth = snapshot.birth if snapshot else newborn()
             try:
                 self.hold(birth, snapshot.sequence if snapshot else None)
             except (WorldBusy, WorldExists, WorldMoved):
                 self.close()
+                self.name, self._shard = name, None
             else:
                 return snapshot
-        self.name = f"{stem}/*"
-        raise WorldBusy(f"No sub-world {stem}/0, {stem}/1 … of {self.url} could be had; try again later.")
+        raise WorldBusy(f"None of {name!r} in {self.url} could be had; try again later.")
 
-    def _claim(self, stem: str, number: int) -> None:
-        """Opens the first sub-world that nobody else has; of a store given as an object, the next one."""
-        if isinstance(self._given, str):
-            claim = free_subworld(self._given, stem)
+    def _claim(self, name: str, number: int) -> None:
+        """Opens the first sub-world or shard that nobody else has; of a store given as an object, a next."""
+        if not name.endswith("/*"):
+            self._claim_shard(number)
+        elif isinstance(self._given, str):
+            claim = free_subworld(self._given, name[:-2])
             self._open(claim.url)
             self.name, self._claimed = claim.world, claim
         else:
             self._open(self.url)
-            self.name = f"{stem}/{number}"
+            self.name = f"{name[:-2]}/{number}"
+
+    def _claim_shard(self, number: int) -> None:
+        shards = self._shards or 1
+        if isinstance(self._given, str):
+            claim = free_shard(self._given, self.name, shards)
+            self._open(claim.url)
+            self._shard, self._claimed = claim.shard, claim
+            return
+        self._open(self.url)
+        if number >= shards:
+            raise all_busy(self.name, self.url, [""] * shards)
+        self._shard = number
 
     def hold(self, birth: Birth, expected: int | None) -> None:
         """Takes the lease if it is not held yet.
@@ -156,7 +235,7 @@ class Place:
         if self.lease is not None:
             return
         try:
-            self.lease = self._opened().acquire(birth, expected=expected)
+            self.lease = self._opened().acquire(birth, self.share.shard, expected=expected)
         except WorldBusy:
             # Another process was faster with the file; a new sub-world may be born in a file beside it.
             place = self._located(write=True)
@@ -214,6 +293,18 @@ class Place:
         if self.lease is not None:
             self._opened().prune(self.lease, before)
 
+    def identities(self, *user_ids: str) -> dict[int, str]:
+        """Everybody in this shard who is the same person as some users by canonical_user_id, archived or not:
+        number -> user_id. Empty if there are no such users. Needs `open`."""
+        found = identities_of(self._opened(), self.name, *user_ids)
+        return {number: name for number, name in found.items() if self.share.has_number(number)}
+
+    def forget(self, numbers: Sequence[int]) -> Erasure:
+        """See Store.forget. Needs the lease."""
+        if self.lease is None:
+            raise StoreError(f"World {self.name!r} is not held; step() takes the lease.")
+        return self._opened().forget(self.lease, numbers)
+
     def fold(self) -> int:
         """See Store.fold. Needs the lease, else there is nothing to fold."""
         return 0 if self.lease is None else self._opened().fold()
@@ -232,9 +323,32 @@ class Place:
                 store.close()
 
     def _located(self, *, write: bool) -> str:
+        self._settle()
+        return self._url_of(self.share.shard, write=write)
+
+    def _url_of(self, shard: int, *, write: bool) -> str:
+        if not isinstance(self._given, str):
+            return self._given.url
+        if self._shards is not None and self._shards > 1:
+            return shard_url(self._given, self.name, shard, self._shards)
+        return place_of(self._given, self.name, write=write)
+
+    def _settle(self) -> None:
+        """Finds out how many shards the world has. Raises StoreError if that is not what was asked for."""
+        if "/" in self.name:
+            self._shards = 1
+            return
         if isinstance(self._given, str):
-            return place_of(self._given, self.name, write=write)
-        return self._given.url
+            self.known = birth_of(self._given, self.name)
+        else:
+            lines = (line.birth for line in self._given.worlds())
+            self.known = next((birth for birth in lines if birth.world == self.name), None)
+        there = self.known.shards if self.known is not None else self._asked or 1
+        if self._asked not in (None, there):
+            raise other_shards(self.name, self.url, there, self._asked or 1)
+        if self._shard is not None and self._shard >= there:
+            raise no_such_shard(self.name, self.url, there, self._shard)
+        self._shards = there
 
     def _open(self, url: str) -> None:
         self.close()
@@ -250,10 +364,24 @@ class Place:
         return self._store
 
 
-def _as_of(store: Store, world: str, at: str | int) -> Snapshot:
-    if at == "first":
-        return store.load(world, at=store.history(world)[0].sequence)
-    return store.load(world, at=None if at == "latest" else int(at))
+class Asked(Protocol):
+    """A store, or a world of several shards as one."""
+
+    def rows(
+        self, world: str, table: str, *, where: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]: ...
+
+
+def identities_of(store: Asked, world: str, *user_ids: str) -> dict[int, str]:
+    """See Place.identities; of all shards in a store."""
+    ids = set(user_ids)
+    for user_id in user_ids:
+        for row in list(store.rows(world, "persistent_users", where={"user_id": user_id})):
+            same = {"canonical_user_id": row["canonical_user_id"]}
+            ids |= {str(one["user_id"]) for one in store.rows(world, "persistent_users", where=same)}
+    return {number: name for name, number in sorted(store.numbers(world, sorted(ids)).items())}
 
 
 def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:

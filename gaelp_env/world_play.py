@@ -119,7 +119,8 @@ class Play:
 
     def totals(self) -> dict[str, Any]:
         """How the world stands in memory, as JSON-able numbers. Needs a reset."""
-        return totals_of(self.playing()) | {"world": self.name, "sequence": self.sequence}
+        totals = totals_of(self.playing(), self._place.share.first_number)
+        return totals | {"world": self.name, "sequence": self.sequence}
 
     def _begin(self, label: str) -> None:
         market = self.playing()
@@ -361,7 +362,7 @@ class Play:
         if self._place.private:
             self.sequence += self._outbox.discard(market)
         else:
-            self._outbox.pack(self.name, self.sequence, market, self.names)
+            self._outbox.pack(self.name, self._place.share, self.sequence, market, self.names)
         market.mark_taken()
         if opened is not None:
             market.rollback(opened)

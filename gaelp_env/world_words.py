@@ -122,15 +122,18 @@ def config_of(birth: Birth, given: MarketConfig | None, url: str) -> MarketConfi
     )
 
 
-def totals_of(market: Market) -> dict[str, Any]:
+def totals_of(market: Market, first_number: int = 0) -> dict[str, Any]:
     """How a market stands, as JSON-able numbers.
 
     Scores are means over the people in the market, as of each one's last visit; stages are as last seen;
     counts are since the birth of the world.
+
+    Args:
+      first_number: of its first person.
     """
     record = market.record
     active = max(1, int(record["active"]))
-    born = int(record["next_number"])
+    born = int(record["next_number"]) - first_number
     return {
         "clock": str(np.datetime_as_string(moments(market.hour, epoch_of(market.config)), unit="s")),
         "tick": int(record["tick"]),

@@ -6,12 +6,30 @@ caller brings the dtypes of its records; the store keeps their columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from storage.errors import BadStoreURL as BadStoreURL
+from storage.errors import BadWorldName as BadWorldName
+from storage.errors import CommitNotFound as CommitNotFound
+from storage.errors import LeaseLost as LeaseLost
+from storage.errors import NotAStore as NotAStore
+from storage.errors import StoreError as StoreError
+from storage.errors import StoreFull as StoreFull
+from storage.errors import WorldBusy as WorldBusy
+from storage.errors import WorldExists as WorldExists
+from storage.errors import WorldMoved as WorldMoved
+from storage.errors import WorldNotFound as WorldNotFound
+from storage.reports import CommitInfo as CommitInfo
+from storage.reports import Erasure as Erasure
+from storage.reports import ShardInfo as ShardInfo
+
+if TYPE_CHECKING:
+    from storage.moving import Portion
 
 PUBLIC_COLUMNS: tuple[str, ...] = (
     "user_id",
@@ -34,50 +52,6 @@ PUBLIC_COLUMNS: tuple[str, ...] = (
 
 STORE_STAMPED: tuple[str, ...] = ("created_at", "updated_at")
 """Audit columns that the store fills at each commit; the caller brings the others."""
-
-
-class StoreError(Exception):
-    """A store could not do what was asked; the message says what to do."""
-
-
-class BadStoreURL(StoreError, ValueError):
-    """A store URL that cannot be read."""
-
-
-class NotAStore(StoreError):
-    """The file exists and is no gaelp store, or is of a newer schema, or is damaged."""
-
-
-class BadWorldName(StoreError, ValueError):
-    """A name that no world can have."""
-
-
-class WorldNotFound(StoreError, LookupError):
-    """No world of that name lives in the store."""
-
-
-class CommitNotFound(StoreError, LookupError):
-    """A commit that is not there yet, or that the world's retention has let go of."""
-
-
-class WorldExists(StoreError):
-    """A world of that name is there already."""
-
-
-class WorldBusy(StoreError):
-    """Another writer holds the world; the message names it, since when, and what to do."""
-
-
-class WorldMoved(StoreError):
-    """The world was committed to by somebody else since it was read."""
-
-
-class LeaseLost(StoreError):
-    """The lease was taken over; nothing of the refused batch was written."""
-
-
-class StoreFull(StoreError, OSError):
-    """The disk or quota is full, or the place is read-only; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -111,6 +85,7 @@ class Birth:
       config: the configuration, JSON text.
       fingerprint: hex digest of the configuration.
       schema: format number of the state records (grows when the dtype changes).
+      shards: how many parts, each with people and a writer of its own, the world has for ever.
       parent: "world@sequence" for a fork, else "".
     """
 
@@ -164,6 +139,8 @@ class Snapshot:
     Attributes:
       users: structured rows `[U]` of all users not archived, sorted by number.
       names: number -> user_id for every loaded user whose user_id is not `default_id(number)`.
+      erased: people were erased after this commit (see Store.forget): they are not among the users, but the
+        market record may count them.
     """
 
     birth: Birth
@@ -173,6 +150,7 @@ class Snapshot:
     names: Mapping[int, str]
     market: bytes
     summary: Mapping[str, Any]
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,28 +158,16 @@ class WorldInfo:
     """A line of `worlds()`: a world, where it stands, and who holds it ("" if nobody living).
 
     Attributes:
-      sequence: of the shard that is furthest behind.
+      sequence: of the shard that is furthest behind, of those that are born.
       summary: of the first shard.
+      shards: those that are born, in order.
     """
 
     birth: Birth
     sequence: int
     summary: Mapping[str, Any]
     holder: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
-    """A line of `history()`: a commit of a shard that can be read.
-
-    Attributes:
-      committed_at: when, as its `updated_at` has it (text, UTC).
-      summary: as the batch brought it.
-    """
-
-    sequence: int
-    committed_at: str
-    summary: Mapping[str, Any]
+    shards: tuple[ShardInfo, ...] = ()
 
 
 Floor = Callable[[str, int], int | None]
@@ -233,6 +199,9 @@ class Store(Protocol):
     Fencing: a batch under a lease that was taken over is refused with LeaseLost, whatever the clocks say.
     Isolation: a reader sees whole commits only.
     Ownership: arrays handed in or out are never kept or changed by the other side afterwards.
+    Moving: what `unload` hands out and `adopt` takes in is the same world to every reader, and goes on alike.
+    Erasure: after `forget` no answer of this class, and no byte that the store can reach, tells of the
+      people; their numbers are never given to anybody else.
     Past: commits within a world's retention (see `keep`) are read as they were: load, rows and count with
       `at` say what they said when that commit was the last one, but for what was pruned since. Older ones
       may be readable for a while (see `history`).
@@ -341,13 +310,56 @@ class Store(Protocol):
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """Deletes the world's touchpoints of before a UTC moment, and the rows of its archived users last
         seen before it, at the next fold at the latest; such touchpoints that are committed before that
-        fold may go too. Names and numbers stay taken."""
+        fold may go too. Names and numbers stay taken. Of several shards in one place, what is older than the
+        latest moment of each of them."""
         ...
 
     def fold(self) -> int:
         """Brings the public tables up to the last commit; returns how many commits that took.
 
         Raises WorldBusy if another process writes the place, StoreError without `public`.
+        """
+        ...
+
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
+        """Hands out a world whole, as of its last commit, in portions that fit in memory.
+
+        All portions are of one commit, whatever is committed meanwhile. Earlier commits do not travel.
+
+        Args:
+          shard: of that one only; None for all that are in this place.
+          records: False: the head and the public rows only.
+        Raises: WorldNotFound; StoreError if events of shards cannot be told apart, as in a file that several
+          share. At the first portion.
+        """
+        ...
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """Takes in a world that another store has unloaded, whole or not at all.
+
+        Its commit, people, names, archived people, events and stamps are as they were; rows
+        committed afterwards are stamped later than all of them. How much of one that was broken
+        off is kept for the next try is the store's own affair; until the end nobody sees the world.
+
+        Args:
+          leases: of every shard that is brought, acquired with `expected=None`.
+        Raises: LeaseLost, StoreFull, StoreError with a sentence about what does not fit.
+        """
+        ...
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """The numbers of users by user_id, archived and pruned ones too; who is not known is left out."""
+        ...
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """Erases people of the lease's shard, living or archived, from everything that the store keeps.
+
+        Erased are records, public rows, names, and the events whose field "number" is theirs, of all
+        commits that can be read. A tombstone stays: the number alone, taken for ever as an archived
+        user's is. The market record is the caller's: commit one that does not count them first.
+        Done again it finds nothing more, and finishes what was broken off.
+
+        Raises: LeaseLost, StoreFull, StoreError for a number that never was a user of the shard.
         """
         ...
 

@@ -107,6 +107,15 @@ def can_take(path: str) -> bool:
     return True
 
 
+def holder(path: str) -> str:
+    """The line of who holds the lock of a file, or held it last; "" if nobody does."""
+    try:
+        with open(path + _SUFFIX, encoding="utf-8", errors="replace") as lock:
+            return lock.read(200).strip()
+    except OSError:
+        return ""
+
+
 def _locked(path: str) -> int:
     patience = time.monotonic() + _PATIENCE_S
     while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from storage.base import (
     Batch,
     Birth,
     CommitInfo,
+    Erasure,
     Floor,
     Lease,
     Public,
+    ShardInfo,
     Snapshot,
     WorldInfo,
     default_id,
@@ -34,8 +36,10 @@ from storage.checks import (
 from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
-from storage.memory_world import MemoryWorld, Rows, User
-from storage.names import EVENT_TABLES, table_key
+from storage.memory_moving import adopted, erased, whole_of
+from storage.memory_world import ACTIVE, MemoryWorld, Rows, User
+from storage.moving import Portion, beheaded, gathered, portions_of
+from storage.names import EVENT_TABLES, named_number, table_key
 from storage.records import dtype_from, records_of
 from storage.retention import Retention
 
@@ -64,6 +68,7 @@ class MemoryPlace:
         self._clock = clock
         self._worlds: dict[str, MemoryWorld] = {}
         self._claims: dict[tuple[str, int], _Claim] = {}
+        self._pruned: dict[tuple[str, int], str] = {}
         self._retentions: dict[str, Retention] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._stamp = 0
@@ -78,19 +83,30 @@ class MemoryPlace:
             return [self._line(world) for world in self._worlds.values()]
 
     def _line(self, world: MemoryWorld) -> WorldInfo:
-        parts = [world.parts[shard] for shard in sorted(world.parts)]
-        claims = [claim for (name, _), claim in self._claims.items() if name == world.birth.world]
+        name, parts = world.birth.world, sorted(world.parts.items())
+        claims = [claim for (claimed, _), claim in self._claims.items() if claimed == name]
+        shards = tuple(
+            ShardInfo(shard, part.sequence, json.loads(part.summary), self.holder(name, shard))
+            for shard, part in parts
+        )
         return WorldInfo(
             birth=world.birth,
-            sequence=min(part.sequence for part in parts),
-            summary=json.loads(parts[0].summary),
+            sequence=min(shard.sequence for shard in shards),
+            summary=shards[0].summary,
             holder=next((claim.living() for claim in claims if claim.living()), ""),
+            shards=shards,
         )
 
     def held(self) -> dict[str, str]:
         """World -> living holder, reserved worlds that are not yet born included."""
         with self.lock:
             return {name: claim.living() for (name, _), claim in self._claims.items() if claim.living()}
+
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        with self.lock:
+            claim = self._claims.get((world, shard))
+            return claim.living() if claim is not None else ""
 
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
@@ -106,6 +122,7 @@ class MemoryPlace:
                 names={number: user.name for number, user in living.items() if user.name is not None},
                 market=part.market,
                 summary=json.loads(part.summary),
+                erased=part.sequence < found.erased_at.get(shard, 0),
             )
 
     def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
@@ -125,7 +142,7 @@ class MemoryPlace:
             claim = self._claims.get((birth.world, shard))
             self._check_existence(birth, shard, expected)
             if claim is not None and leases.has_owner_for_sure(claim.token):
-                raise refusals.busy(birth.world, shard, claim.holder)
+                raise refusals.busy(birth.world, shard, claim.holder, birth.shards)
             self._check_commit(birth, shard, expected)
             claim = claim or _Claim(birth)
             holder = this_process().line(self._clock())
@@ -144,8 +161,14 @@ class MemoryPlace:
             for other in taken:
                 if other != birth.world and table_key(other) == table_key(birth.world):
                     raise refusals.same_table(birth.world, other)
-        if expected is None and found is not None and found.birth != birth:
+        known = [found.birth] if found is not None else self._births_beside(birth.world, shard)
+        if expected is None and any(other != birth for other in known):
             raise refusals.born_otherwise(birth.world)
+
+    def _births_beside(self, world: str, shard: int) -> list[Birth]:
+        """How those who hold other shards of an unborn world are about to bear it."""
+        claims = [(where, claim) for where, claim in self._claims.items() if where != (world, shard)]
+        return [claim.birth for (name, _), claim in claims if name == world and claim.living()]
 
     def _check_commit(self, birth: Birth, shard: int, expected: int | None) -> None:
         if expected is not None:
@@ -241,15 +264,16 @@ class MemoryPlace:
             raise refusals.no_public(world.birth.world, self.where)
         if not shown or self.public is None:
             return []
+        brought = [user.shown for user in shown.values() if user.shown is not None]
+        shown = {number: user for number, user in shown.items() if user.shown is None}
         records = records_of([user.row for user in shown.values()], dtype_from(world.dtype))
         names = {number: user.name for number, user in shown.items() if user.name is not None}
         columns = public_values(self.public, world.birth, records, list(shown), names)
-        active = PUBLIC_COLUMNS.index("is_active")
-        columns[active] = [
-            0 if user.archived else flag for user, flag in zip(shown.values(), columns[active], strict=True)
+        columns[ACTIVE] = [
+            0 if user.archived else flag for user, flag in zip(shown.values(), columns[ACTIVE], strict=True)
         ]
         stamps = [[user.created for user in shown.values()], [user.updated for user in shown.values()]]
-        return sorted(zip(*columns, *stamps, strict=True))
+        return sorted([*zip(*columns, *stamps, strict=True), *brought], key=lambda row: str(row[0]))
 
     def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
         """See Store."""
@@ -267,14 +291,16 @@ class MemoryPlace:
         with self.lock:
             self._check_lease(lease)
             found = self._worlds.get(lease.world)
-            if found is None:
+            if found is None or lease.shard not in found.parts:
                 return
+            self._pruned[lease.world, lease.shard] = moment
+            moment = min(self._pruned.get((lease.world, shard), "") for shard in found.parts)
             kinds = list(self._kinds.get("touchpoints", {}).values())
             if "time" in kinds:
                 place = kinds.index("time")
                 found.events["touchpoints"] = [
-                    (sequence, row)
-                    for sequence, row in found.events["touchpoints"]
+                    (shard, sequence, row)
+                    for shard, sequence, row in found.events["touchpoints"]
                     if row[place] is None or row[place] >= moment
                 ]
             found.users = self._without_old(found, found.users, moment)
@@ -289,7 +315,7 @@ class MemoryPlace:
         seen = PUBLIC_COLUMNS.index("last_seen")
         last = {row[0]: row[seen] for row in self._public_rows(world, gone)}
         old = {
-            n: replace(u, pruned=True, row=b"")
+            n: replace(u, pruned=True, row=b"", shown=None)
             for n, u in gone.items()
             if last[u.name or default_id(n)] < moment
         }
@@ -300,6 +326,52 @@ class MemoryPlace:
         if self.public is None and self._worlds:
             raise refusals.no_public(next(iter(self._worlds)), self.where)
         return 0
+
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
+        """See Store."""
+        with self.lock:
+            found = self._found(world, shard)
+            if shard is not None:
+                found = found.only(shard)
+            rows = {table: found.rows_at(table, None, self.where) for table in EVENT_TABLES}
+            rows["persistent_users"] = self._public_rows(found, found.users)
+            whole = whole_of(found, rows, self._kinds, self._stamp, self._retention(world))
+        if not records:
+            whole.shard_of.clear()
+        return portions_of(whole)
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """See Store."""
+        whole = gathered(*beheaded(leases, portions))
+        head, name, kinds = whole.head, whole.head.birth.world, dict(self._kinds)
+        with self.lock:
+            for lease in leases:
+                self._check_lease(lease)
+            world = adopted(self._worlds.get(name), whole, kinds)
+            self._worlds[name], self._kinds = world, kinds
+            self._retentions[name] = head.retention
+            self._stamp = max(self._stamp, head.stamp_us)
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """See Store."""
+        with self.lock:
+            users = self._found(world).users
+            known = {user.name: number for number, user in users.items() if user.name is not None}
+            found = {name: known.get(name, named_number(name)) for name in user_ids}
+            return {
+                name: number
+                for name, number in found.items()
+                if number in users and (users[number].name or default_id(number)) == name
+            }
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """See Store."""
+        with self.lock:
+            self._check_lease(lease)
+            world = self._found(lease.world).draft()
+            erasure = erased(world, lease, numbers, self._kinds)
+            self._worlds[lease.world] = world
+            return erasure
 
     def _found(self, world: str, shard: int | None = None) -> MemoryWorld:
         found = self._worlds.get(world)

@@ -7,19 +7,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage import refusals
-from storage.base import Birth, Floor
+from storage.base import PUBLIC_COLUMNS, Birth, Floor
 from storage.checks import Parcel, same_events, same_users
 from storage.clock import time_text
 from storage.names import EVENT_TABLES
 from storage.records import rows_of
 from storage.retention import Retention
 
+ACTIVE = PUBLIC_COLUMNS.index("is_active")
 Rows = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as stored: its record's bytes, what nobody changes afterwards, and the stamps of its row."""
+    """A user as stored: its record's bytes, what nobody changes afterwards, and the stamps of its row.
+
+    `shown` is the public row of a user who came from another store, as long as no commit changes it.
+    """
 
     shard: int
     name: str | None
@@ -28,6 +32,7 @@ class User:
     updated: str
     archived: bool = False
     pruned: bool = False
+    shown: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,20 @@ class MemoryWorld:
     """A world as of its last commit, and its past. Its values are immutable: shallow copies are whole ones.
 
     Attributes:
-      events: table -> the commit that brought it, and the row.
+      events: table -> the shard and the commit that brought it, and the row.
       past: shard -> sequence -> an earlier commit, without a gap up to the last one.
+      erased_at: shard -> the commit after which somebody was last erased.
     """
 
     birth: Birth
     dtype: str
     parts: dict[int, Part] = field(default_factory=dict)
     users: dict[int, User] = field(default_factory=dict)
-    events: dict[str, list[tuple[int, tuple[Any, ...]]]] = field(
+    events: dict[str, list[tuple[int, int, tuple[Any, ...]]]] = field(
         default_factory=lambda: {table: [] for table in EVENT_TABLES}
     )
     past: dict[int, dict[int, Version]] = field(default_factory=dict)
+    erased_at: dict[int, int] = field(default_factory=dict)
 
     def draft(self) -> MemoryWorld:
         """A copy to work on."""
@@ -107,7 +114,17 @@ class MemoryWorld:
         if at is not None:
             for shard in self.parts:
                 self.part_at(shard, at, where)
-        return [row for sequence, row in self.events[table] if at is None or sequence <= at]
+        return [row for _, sequence, row in self.events[table] if at is None or sequence <= at]
+
+    def only(self, shard: int) -> MemoryWorld:
+        """A copy in which there is one of the shards, without its past."""
+        return replace(
+            self,
+            parts={shard: self.parts[shard]},
+            users={number: user for number, user in self.users.items() if user.shard == shard},
+            events={table: [r for r in rows if r[0] == shard] for table, rows in self.events.items()},
+            past={},
+        )
 
     def apply(
         self, parcel: Parcel, stamp_us: int, kinds: dict[str, Mapping[str, str]], *, keep: bool
@@ -127,12 +144,13 @@ class MemoryWorld:
         for table, events in parcel.events.items():
             same_events(table, kinds.setdefault(table, events.kinds), events.kinds)
             rows = zip(*events.columns(), strict=True)
-            self.events[table].extend((parcel.sequence, row) for row in rows)
+            self.events[table].extend((parcel.shard, parcel.sequence, row) for row in rows)
         self.parts[parcel.shard] = Part(parcel.sequence, stamp_us, parcel.market, parcel.summary)
 
     def let_go(self, retention: Retention, floor: Floor | None) -> None:
         """Drops the commits that the world's retention no longer wants."""
-        reached = min(part.sequence for part in self.parts.values())
+        whole = len(self.parts) == self.birth.shards
+        reached = min(part.sequence for part in self.parts.values()) if whole else 0
         for shard, versions in self.past.items():
             part = self.parts[shard]
             asked = floor(self.birth.world, shard) if floor is not None else None
@@ -160,4 +178,5 @@ def _archive(users: dict[int, User], parcel: Parcel, stamp: str) -> None:
         user = users.get(number)
         if user is None or user.archived or user.shard != parcel.shard:
             raise refusals.not_archivable(parcel.world)
-        users[number] = replace(user, archived=True, updated=stamp)
+        shown = user.shown and (*user.shown[:ACTIVE], 0, user.shown[ACTIVE + 1], stamp)
+        users[number] = replace(user, archived=True, updated=stamp, shown=shown)

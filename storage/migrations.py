@@ -180,7 +180,12 @@ def _third(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE worlds ADD COLUMN keep_hours REAL NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Step, ...] = (_first, _second, _third)
+def _fourth(connection: sqlite3.Connection) -> None:
+    """A shard knows after which commit people were last erased."""
+    connection.execute("ALTER TABLE worlds ADD COLUMN erased_at INTEGER NOT NULL DEFAULT -1")
+
+
+MIGRATIONS: tuple[Step, ...] = (_first, _second, _third, _fourth)
 """Step k brings a file from version k to k + 1."""
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from storage.base import Batch, Birth, CommitInfo, Floor, Lease, Public, Snapshot, WorldInfo
+from storage.base import (
+    Batch,
+    Birth,
+    CommitInfo,
+    Erasure,
+    Floor,
+    Lease,
+    Public,
+    Snapshot,
+    WorldInfo,
+)
+from storage.moving import Portion
 
 
 class Place(Protocol):
@@ -33,6 +44,10 @@ class Place(Protocol):
         """World -> living holder, reserved worlds that are not yet born included."""
         ...
 
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        ...
+
     def worlds(self) -> list[WorldInfo]: ...
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot: ...
     def history(self, world: str, shard: int = 0) -> list[CommitInfo]: ...
@@ -53,6 +68,10 @@ class Place(Protocol):
     def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None: ...
     def prune(self, lease: Lease, before: np.datetime64) -> None: ...
     def fold(self) -> int: ...
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]: ...
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None: ...
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]: ...
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure: ...
     def close(self) -> None: ...
 
     def before_fork(self) -> None:

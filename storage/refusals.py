@@ -78,11 +78,71 @@ def same_table(world: str, other: str) -> WorldExists:
     )
 
 
-def busy(world: str, shard: int, holder: str) -> WorldBusy:
+def busy(world: str, shard: int, holder: str, shards: int = 1) -> WorldBusy:
     """A living holder has the lease."""
+    if shards > 1:
+        return WorldBusy(
+            f"Shard {shard} of world {world!r} is being written by {holder or 'another process'}. Wait until "
+            f"it closes, or leave `shard` out to get a free one of the {shards}, or fork the world, or open "
+            'it with mode="read".'
+        )
     return WorldBusy(
         f"World {world!r} (shard {shard}) is being written by {holder}. Wait until it closes, or use another "
         'world (a fork, or a sub-world such as "demo/*"), or open it with mode="read".'
+    )
+
+
+def all_busy(world: str, url: str, holders: Iterable[str]) -> WorldBusy:
+    """Every shard of a world has a writer."""
+    told = "; ".join(f"shard {k} by {holder or 'another process'}" for k, holder in enumerate(holders))
+    return WorldBusy(
+        f"All shards of world {world!r} in {url} are being written: {told}. Wait until one closes, or fork "
+        'the world, or open it with mode="read"; a world has as many shards as it was born with.'
+    )
+
+
+def shard_missing(world: str, shard: int, shards: int, path: str) -> NotAStore:
+    """A world is there, but not the file of one of its shards."""
+    return NotAStore(
+        f"World {world!r} has {shards} shards, and the file of shard {shard}, {path!r}, is missing. Put it "
+        "back beside the others, or restore all of them from a copy."
+    )
+
+
+def other_shards(world: str, url: str, shards: int, asked: int) -> StoreError:
+    """A world was opened with another number of shards than it was born with."""
+    return StoreError(
+        f"World {world!r} in {url} was born with shards={shards}, and shards={asked} was asked for. Open it "
+        "without `shards` to take what it has, or begin a world of another name."
+    )
+
+
+def no_such_shard(world: str, url: str, shards: int, asked: int) -> StoreError:
+    """A shard that the world does not have."""
+    return StoreError(
+        f"World {world!r} in {url} has {shards} shard{'s' * (shards > 1)}, numbered from 0, so there is no "
+        f"shard {asked}; leave `shard` out to get a free one."
+    )
+
+
+def unborn_shard(world: str, shard: int, url: str) -> WorldNotFound:
+    """A shard that nobody has played, where all are wanted."""
+    return WorldNotFound(
+        f"Shard {shard} of world {world!r} in {url} is not born yet, so the world cannot be read as a whole. "
+        f"Play it first: its people come into the world with its first commit (shard={shard})."
+    )
+
+
+def unnamed_shard(world: str, url: str, shards: int) -> StoreError:
+    """A world of several shards is to be read, and nobody said which."""
+    return StoreError(f"World {world!r} in {url} has {shards} shards; name the one to read, such as shard=0.")
+
+
+def unfinished_fork(world: str, shard: int, parent: str) -> StoreError:
+    """A fork of several shards that was killed before all of them were there."""
+    return StoreError(
+        f"World {world!r} is a fork of {parent} that was not finished: shard {shard} is not there yet. Fork "
+        f"it again, to the same place and name, with at={parent.rpartition('@')[2]}; what is there is kept."
     )
 
 
@@ -177,6 +237,30 @@ def wrong_sequence(world: str, shard: int, last: int | None, brought: int) -> St
     return StoreError(
         f"World {world!r} (shard {shard}) stands at {last}: the next batch is {last + 1}, not {brought}. "
         "Commit the missing ones first."
+    )
+
+
+def mixed(world: str, path: str) -> StoreError:
+    """One shard is asked of a file that several share."""
+    return StoreError(
+        f"The file {path!r} holds several shards of world {world!r}, whose events cannot be told "
+        "apart; ask for all."
+    )
+
+
+def not_whole(world: str, why: str) -> StoreError:
+    """Portions of a world that are none."""
+    return StoreError(
+        f"World {world!r} cannot be taken in: {why}. Unload it again from a store, under a "
+        "lease of each of its shards."
+    )
+
+
+def nobody(world: str, shard: int, number: int) -> StoreError:
+    """A number that is to be forgotten and never was anybody's."""
+    return StoreError(
+        f"World {world!r} (shard {shard}) never had a user of number {number}; nothing was "
+        "erased. Check the number."
     )
 
 

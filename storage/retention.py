@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOUR_US = 3_600_000_000
+REACH = 16
+"""So many commits behind its last one, at most, a shard keeps for the others to catch up with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,10 @@ class Retention:
 
         Args:
           last, last_us: sequence and stamp of the shard's last commit.
-          floor: a commit that must stay; the kept are counted back from it, or from the last one if that is
-            lower.
+          floor: a commit that must stay, unless it is more than REACH back; the kept are counted back from
+            it, or from the last one if that is lower.
         """
+        floor = max(floor, last - REACH)
         since_us = last_us - round(self.hours * HOUR_US) if self.hours > 0.0 else last_us + 1
         return Cut(max(min(last, floor) - self.commits + 1, 0), since_us)
 

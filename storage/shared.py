@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet, finalize
@@ -19,6 +19,7 @@ from storage.base import (
     Batch,
     Birth,
     CommitInfo,
+    Erasure,
     Lease,
     Public,
     Snapshot,
@@ -26,6 +27,7 @@ from storage.base import (
     WorldInfo,
     WorldNotFound,
 )
+from storage.moving import Portion
 from storage.place import Place
 from storage.urls import Address, read_url
 
@@ -149,6 +151,10 @@ class SharedStore:
         """World -> living holder, reserved worlds that are not yet born included."""
         return self._readable().held()
 
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        return self._readable().holder(world, shard)
+
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
         return self._readable().load(world, shard, at=at)
@@ -204,6 +210,22 @@ class SharedStore:
     def fold(self) -> int:
         """See Store."""
         return self._writable().fold()
+
+    def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
+        """See Store."""
+        return self._readable().unload(world, shard, records=records)
+
+    def adopt(self, leases: Sequence[Lease], portions: Iterable[Portion]) -> None:
+        """See Store."""
+        self._writable().adopt(leases, portions)
+
+    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """See Store."""
+        return self._readable().numbers(world, user_ids)
+
+    def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
+        """See Store."""
+        return self._writable().forget(lease, numbers)
 
     def close(self) -> None:
         """See Store."""

@@ -1,7 +1,8 @@
-"""Where worlds live: in the file that a URL names, or, for sub-worlds, in a file beside it.
+"""Where worlds live: in the file that a URL names, or, for sub-worlds and shards, in files beside it.
 
 Many processes may run over one URL. The first that writes has the file; a sub-world that another
-one gives birth to gets a file of its own (see `storage.family`), and everybody finds it there.
+one gives birth to gets a file of its own (see `storage.family`), and everybody finds it there. A world of
+several shards lives in files beside it only, one a shard (see `storage.shards`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,25 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary, finalize
 
 from storage import filelock
 from storage.base import WorldBusy, WorldInfo
-from storage.family import has_world, other_home, sibling_path, siblings_of, writing_locks
+from storage.family import (
+    has_world,
+    other_home,
+    shard_named,
+    sibling_path,
+    siblings_of,
+    writing_locks,
+)
 from storage.names import checked_world
 from storage.shared import open_store
 from storage.urls import Address, read_url, sqlite_url
+
+UNBORN = -1
+"""The sequence of a world of which no shard, or not every shard, is born."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -54,10 +65,10 @@ def place_of(url: str, world: str, *, write: bool) -> str:
         return url
     beside = sibling_path(address.name, world)
     if has_world(beside, world):
-        return _url_beside(address, beside)
+        return url_beside(address, beside)
     if not write or has_world(address.name, world) or filelock.can_take(address.name):
         return url
-    return _url_beside(address, beside)
+    return url_beside(address, beside)
 
 
 def free_subworld(url: str, stem: str) -> SubWorld:
@@ -146,21 +157,38 @@ def _is_held(url: str, world: str) -> bool:
 def all_worlds(url: str) -> list[tuple[str, WorldInfo]]:
     """Every world of a store with the URL where it lives; those in files beside it come last.
 
+    A world of several shards is one line, under `url` itself; `storage.shards.shard_url` says where each
+    shard lives. Its `sequence` is the barrier: that of the shard that is furthest behind, -1 while one of
+    them is not born.
+
     Raises: BadStoreURL, NotAStore (also for a damaged file beside it).
     """
     address = read_url(url)
-    found = [(url, line) for line in _lines(url)]
+    found = [(url, _with_barrier(line)) for line in _lines(url)]
     if address.scheme != "sqlite":
         return found
+    parts: dict[str, list[WorldInfo]] = {}
     for path in siblings_of(address.name):
-        there = _url_beside(address, path)
-        found += [(there, line) for line in _lines(there) if _belongs(address.name, path, line)]
-    return found
+        there = url_beside(address, path)
+        for line in _lines(there):
+            shard = shard_named(path, line.birth.world)
+            if shard is not None and shard[0] == address.name:
+                parts.setdefault(line.birth.world, []).append(line)
+            # A copy of the main file under such a name holds the same worlds; they live in the main file.
+            elif "/" in line.birth.world and sibling_path(address.name, line.birth.world) == path:
+                found.append((there, line))
+    return found + [(url, _with_barrier(_as_one(lines))) for lines in parts.values()]
 
 
-def _belongs(main: str, path: str, line: WorldInfo) -> bool:
-    # A copy of the main file under such a name holds the same worlds; they live in the main file.
-    return "/" in line.birth.world and sibling_path(main, line.birth.world) == path
+def _as_one(lines: list[WorldInfo]) -> WorldInfo:
+    """The lines of files that hold a shard each, as one; in the order of shards."""
+    shards = tuple(shard for line in lines for shard in line.shards)
+    held = "; ".join(f"shard {shard.shard}: {shard.holder}" for shard in shards if shard.holder)
+    return replace(lines[0], sequence=min(line.sequence for line in lines), holder=held, shards=shards)
+
+
+def _with_barrier(line: WorldInfo) -> WorldInfo:
+    return line if len(line.shards) == line.birth.shards else replace(line, sequence=UNBORN)
 
 
 def _lines(url: str) -> list[WorldInfo]:
@@ -171,7 +199,7 @@ def _lines(url: str) -> list[WorldInfo]:
         store.close()
 
 
-def _url_beside(address: Address, path: str) -> str:
+def url_beside(address: Address, path: str) -> str:
     """The URL of a sibling; relative if the URL of the main file was, and is no link."""
     given = address.url.partition("///")[2]
     end = len(address.name) - len(given)

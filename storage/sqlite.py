@@ -18,21 +18,33 @@ from typing import Any
 import numpy as np
 
 from storage import filelock, leases, refusals
-from storage.base import Batch, Birth, CommitInfo, Floor, Lease, Public, Snapshot, StoreFull, WorldInfo
+from storage.base import (
+    Batch,
+    Birth,
+    CommitInfo,
+    Floor,
+    Lease,
+    Public,
+    Snapshot,
+    StoreFull,
+    WorldInfo,
+)
 from storage.checks import Parcel, checked_batch, checked_birth, checked_keep
 from storage.clock import now_us
 from storage.columns import stored_scalar
-from storage.family import writing_locks
+from storage.family import floor_beside
 from storage.sqlite_blocks import base_bytes
 from storage.sqlite_errors import told
 from storage.sqlite_fold import fold
 from storage.sqlite_journal import append, damaged
 from storage.sqlite_lease import check_in_force, grant_lease
+from storage.sqlite_moves import Moves
 from storage.sqlite_open import close_writer, open_reader, open_writer
-from storage.sqlite_read import holders, list_commits, list_worlds, load_shard, standing
+from storage.sqlite_read import holders, list_commits, list_worlds, living_holder, load_shard, standing
 from storage.sqlite_roster import EMPTY, Roster, read_roster
 from storage.sqlite_rows import count_rows, read_rows
 from storage.sqlite_schema import next_stamp, prepare_tables
+from storage.sqlite_seats import settle_family, take_locks
 
 ROOM_BYTES = 8_000_000
 """The journal may be so much longer than the people are: a small world is not folded at every commit."""
@@ -48,7 +60,7 @@ class _Mine:
     locks: tuple[str, ...]
 
 
-class SqlitePlace:
+class SqlitePlace(Moves):
     """A file of worlds, as this process has it.
 
     The file is locked, created and opened for writing with the first lease, and let go with the
@@ -61,7 +73,7 @@ class SqlitePlace:
     def __init__(self, path: str, clock: Callable[[], int] = now_us) -> None:
         self.where = path
         self.public: Public | None = None
-        self.floor: Floor | None = None
+        self.floor: Floor | None = floor_beside(path)
         self.lock = threading.RLock()
         self._clock = clock
         self._writer: sqlite3.Connection | None = None
@@ -82,6 +94,11 @@ class SqlitePlace:
         """World -> living holder, reserved worlds that are not yet born included."""
         with self._reading() as connection:
             return holders(connection, self._clock()) if connection else {}
+
+    def holder(self, world: str, shard: int = 0) -> str:
+        """The living holder of one shard, "" if there is none."""
+        with self._reading() as connection:
+            return living_holder(connection, world, shard, self._clock()) if connection else ""
 
     def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
         """See Store."""
@@ -125,7 +142,7 @@ class SqlitePlace:
             self._sweep()
             if expected is not None and not self.is_there():
                 raise refusals.not_found(birth.world, self.where, [])
-            locks = self._locked(birth.world)
+            locks = take_locks(self.where, birth, shard)
             try:
                 if self._writer is None:
                     self._recover()
@@ -137,6 +154,12 @@ class SqlitePlace:
                 self._unlock(locks)
                 raise
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
+            try:
+                if expected is None:
+                    settle_family(self.where, birth)
+            except BaseException:
+                self._give_up(lease.token)
+                raise
             return lease
 
     def heartbeat(self, lease: Lease) -> None:
@@ -206,8 +229,8 @@ class SqlitePlace:
         moment = stored_scalar("before", "time", before)
         with self.lock, self._leased(lease) as connection:
             connection.execute(
-                "UPDATE worlds SET prune_before = ? WHERE world = ? AND born IS NOT NULL",
-                (moment, lease.world),
+                "UPDATE worlds SET prune_before = ? WHERE world = ? AND shard = ? AND born IS NOT NULL",
+                (moment, lease.world, lease.shard),
             )
 
     def fold(self) -> int:
@@ -274,9 +297,7 @@ class SqlitePlace:
     def before_fork(self) -> None:
         """A connection must not cross a fork, so it is closed; the parent opens it again when it writes."""
         self.lock.acquire()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._drop_writer()
 
     def after_fork(self, *, child: bool) -> None:
         """The parent keeps its leases and locks, the child has none."""
@@ -327,18 +348,6 @@ class SqlitePlace:
             for lease in held:
                 check_in_force(connection, lease, self._clock())
             yield connection
-
-    def _locked(self, world: str) -> tuple[str, ...]:
-        taken: list[str] = []
-        try:
-            for path in writing_locks(self.where, world):
-                filelock.take(path)
-                taken.append(path)
-        except BaseException:
-            for path in taken:
-                filelock.drop(path)
-            raise
-        return tuple(taken)
 
     def _unlock(self, locks: tuple[str, ...]) -> None:
         """Drops the locks of one lease; with the last lease the journal is folded and the file let go of."""

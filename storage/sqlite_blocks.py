@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage import refusals
+from storage.records import dtype_from
 from storage.sqlite_merge import Changes, Numbers, among, merged, octets_of
 
 BLOCK_USERS = 4096
@@ -21,17 +22,27 @@ _WHERE = "FROM base WHERE world = ? AND shard = ?"
 
 
 def read_base(
-    connection: sqlite3.Connection, path: str, world: str, shard: int, dtype: np.dtype[Any]
+    connection: sqlite3.Connection,
+    path: str,
+    world: str,
+    shard: int,
+    dtype: np.dtype[Any],
+    blocks: tuple[int, int] | None = None,
 ) -> NDArray[Any]:
     """All users of a shard as of the last fold, by number, the caller's own.
 
+    Args:
+      blocks: the first and the last block that are wanted; None for all.
     Raises NotAStore if a block was damaged.
     """
-    key = (world, shard)
-    size = connection.execute(f"SELECT coalesce(sum(length(users)), 0) {_WHERE}", key).fetchone()[0]
+    key: tuple[Any, ...] = (world, shard)
+    where = _WHERE
+    if blocks is not None:
+        key, where = (*key, *blocks), f"{_WHERE} AND block BETWEEN ? AND ?"
+    size = connection.execute(f"SELECT coalesce(sum(length(users)), 0) {where}", key).fetchone()[0]
     octets = np.empty(size, np.uint8)
     at = 0
-    for block, crc, users in connection.execute(f"SELECT block, crc, users {_WHERE} ORDER BY block", key):
+    for block, crc, users in connection.execute(f"SELECT block, crc, users {where} ORDER BY block", key):
         _check(path, world, shard, block, crc, users, dtype)
         octets[at : at + len(users)] = np.frombuffer(users, np.uint8)
         at += len(users)
@@ -57,17 +68,62 @@ def write_base(connection: sqlite3.Connection, path: str, world: str, shard: int
         numbers: Numbers = users["number"].astype(np.int64)
         new_numbers, new = changes.numbers[start:end], changes.users[start:end]
         numbers, users = merged(numbers, users, new_numbers, new, changes.archived)
-        if len(users):
-            whole: Any = users.view(np.uint8)
-            connection.execute(
-                "INSERT INTO base VALUES (?, ?, ?, ?, ?) ON CONFLICT (world, shard, block) DO UPDATE SET"
-                " crc = excluded.crc, users = excluded.users",
-                (world, shard, block, zlib.crc32(whole), whole),
-            )
-        else:
-            connection.execute(
-                "DELETE FROM base WHERE world = ? AND shard = ? AND block = ?", (world, shard, block)
-            )
+        _put(connection, world, shard, block, users)
+
+
+def without_people(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, leaving: Numbers
+) -> int:
+    """Takes people out of the base; returns how many there were."""
+    taken = 0
+    for block in np.unique(leaving // BLOCK_USERS).tolist():
+        key = (world, shard, block)
+        found = connection.execute(f"SELECT crc, users {_WHERE} AND block = ?", key).fetchone()
+        if found is None:
+            continue
+        dtype = dtype_from(
+            connection.execute("SELECT max(user_dtype) FROM worlds WHERE world = ?", (world,)).fetchone()[0]
+        )
+        crc, old = found
+        _check(path, world, shard, block, crc, old, dtype)
+        users = np.frombuffer(bytearray(old), dtype)
+        numbers: Numbers = users["number"].astype(np.int64)
+        stay = merged(numbers, users, numbers[:0], users[:0], leaving)[1]
+        if len(stay) < len(users):
+            _put(connection, world, shard, block, stay)
+            taken += len(users) - len(stay)
+    return taken
+
+
+def _put(connection: sqlite3.Connection, world: str, shard: int, block: int, users: NDArray[Any]) -> None:
+    if len(users):
+        whole: Any = users.view(np.uint8)
+        connection.execute(
+            "INSERT INTO base VALUES (?, ?, ?, ?, ?) ON CONFLICT (world, shard, block) DO UPDATE SET"
+            " crc = excluded.crc, users = excluded.users",
+            (world, shard, block, zlib.crc32(whole), whole),
+        )
+    else:
+        connection.execute(
+            "DELETE FROM base WHERE world = ? AND shard = ? AND block = ?", (world, shard, block)
+        )
+
+
+def base_numbers(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, dtype: np.dtype[Any]
+) -> Numbers:
+    """Numbers of all users of a shard as of the last fold, ascending; a block at a time is in memory."""
+    found: list[Numbers] = [np.zeros(0, np.int64)]
+    rows = connection.execute(f"SELECT block, crc, users {_WHERE} ORDER BY block", (world, shard))
+    for block, crc, users in rows:
+        _check(path, world, shard, block, crc, users, dtype)
+        found.append(np.frombuffer(users, dtype)["number"].astype(np.int64))
+    return np.concatenate(found)
+
+
+def block_numbers(connection: sqlite3.Connection, world: str, shard: int) -> list[int]:
+    """The blocks of a shard that are there, in order."""
+    return [block for (block,) in connection.execute(f"SELECT block {_WHERE} ORDER BY block", (world, shard))]
 
 
 def pick(

@@ -76,7 +76,8 @@ def copy_file(source: str, target: str) -> tuple[list[Contents], bool]:
         there, here = contents(target), contents(source)
         if there != here:
             raise WorldExists(
-                f"The file {target!r} is there and does not hold what {source!r} does; name another file."
+                f"The file {target!r} is there and does not hold what {source!r} does; name another file, "
+                "or copy one world into it with --world."
             )
         return there, False
     filelock.take(target)

@@ -61,11 +61,13 @@ def fold(connection: sqlite3.Connection, path: str, public: Public, floor: Floor
     connection.execute("DELETE FROM main.journal")
     for world, shard in connection.execute("SELECT DISTINCT world, shard FROM past").fetchall():
         let_go(connection, world, shard, cut_of(connection, world, shard, floor))
+    # Shards have clocks of their own: what goes is older than the moments of all that are in the file.
     for world, moment in connection.execute(
-        "SELECT world, max(prune_before) FROM worlds WHERE prune_before IS NOT NULL GROUP BY world"
+        "SELECT world, min(prune_before) FROM worlds WHERE born IS NOT NULL GROUP BY world"
+        " HAVING count(*) = count(prune_before)"
     ).fetchall():
         delete_older(connection, world, moment)
-    connection.execute("UPDATE worlds SET prune_before = NULL WHERE prune_before IS NOT NULL")
+    connection.execute("UPDATE worlds SET prune_before = NULL WHERE prune_before IS NOT NULL AND shards = 1")
     return folded
 
 

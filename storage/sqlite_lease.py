@@ -11,6 +11,7 @@ from storage.family import other_home
 from storage.identity import this_process
 from storage.names import table_key
 from storage.sqlite_read import born_worlds, holders, list_worlds, living_holder, standing
+from storage.sqlite_schema import BIRTH
 
 
 def grant_lease(
@@ -23,16 +24,16 @@ def grant_lease(
     epoch, stand = found[0] if found else 0, standing(connection, birth.world, shard)
     last = stand[0] if stand else None
     if expected is None:
-        _check_new(connection, path, birth, last, wall_us)
+        _check_new(connection, path, birth, shard, last, wall_us)
     elif last is None:
         raise refusals.not_found(birth.world, path, born_worlds(connection))
     holder = living_holder(connection, birth.world, shard, wall_us)
     if holder:
-        raise refusals.busy(birth.world, shard, holder)
+        raise refusals.busy(birth.world, shard, holder, birth.shards)
     if expected is not None and last is not None and last != expected:
         raise refusals.moved(birth.world, shard, last, expected)
     if expected is None:
-        _reserve(connection, birth, shard)
+        reserve(connection, birth, shard)
     process = this_process()
     lease = leases.grant(birth.world, shard, epoch + 1, process.line(wall_us))
     connection.execute(
@@ -55,7 +56,7 @@ def check_in_force(connection: sqlite3.Connection, lease: Lease, wall_us: int) -
 
 
 def _check_new(
-    connection: sqlite3.Connection, path: str, birth: Birth, last: int | None, wall_us: int
+    connection: sqlite3.Connection, path: str, birth: Birth, shard: int, last: int | None, wall_us: int
 ) -> None:
     if last is not None:
         raise refusals.exists(birth.world, path)
@@ -65,6 +66,11 @@ def _check_new(
         if known != birth:
             raise refusals.born_otherwise(birth.world)
         return
+    for beside, *told in connection.execute(
+        f"SELECT shard, {BIRTH} FROM worlds WHERE world = ? AND shard <> ?", (birth.world, shard)
+    ).fetchall():
+        if Birth(*told) != birth and living_holder(connection, birth.world, beside, wall_us):
+            raise refusals.born_otherwise(birth.world)
     for other in [*born, *holders(connection, wall_us)]:
         if other != birth.world and table_key(other) == table_key(birth.world):
             raise refusals.same_table(birth.world, other)
@@ -73,7 +79,8 @@ def _check_new(
         raise refusals.exists_elsewhere(birth.world, home)
 
 
-def _reserve(connection: sqlite3.Connection, birth: Birth, shard: int) -> None:
+def reserve(connection: sqlite3.Connection, birth: Birth, shard: int) -> None:
+    """Keeps a place for a shard that is not born yet."""
     connection.execute(
         "INSERT INTO worlds (world, shard, config, fingerprint, schema, shards, parent)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (world, shard) DO UPDATE SET config = excluded.config,"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from storage import refusals
 from storage.base import CommitInfo
+from storage.records import dtype_from
 from storage.retention import Cut
 from storage.sqlite_journal import checksum, octets
 from storage.sqlite_merge import Changes, Numbers, among, octets_of
@@ -50,6 +51,27 @@ class Step:
     born: Numbers
     users: NDArray[Any]
     stamps_us: Numbers
+
+
+def out_of_past(connection: sqlite3.Connection, path: str, world: str, shard: int, leaving: Numbers) -> int:
+    """Takes people out of all ways back; returns how many records of theirs there were."""
+    dtype = dtype_from(
+        connection.execute("SELECT max(user_dtype) FROM worlds WHERE world = ?", (world,)).fetchone()[0]
+    )
+    taken = 0
+    rows = connection.execute(f"SELECT sequence, events {_MINE} ORDER BY sequence", (world, shard)).fetchall()
+    for sequence, events in rows:
+        step = next(steps_after(connection, path, world, shard, sequence - 1, dtype))
+        stays = ~among(step.users["number"].astype(np.int64), leaving)
+        if stays.all():
+            continue
+        taken += len(stays) - int(stays.sum())
+        users = np.ascontiguousarray(octets_of(step.users)[stays]).reshape(-1).view(dtype)
+        connection.execute(f"DELETE {_MINE} AND sequence = ?", (world, shard, sequence))
+        write_step(
+            connection, replace(step, users=users, stamps_us=step.stamps_us[:, stays]), json.loads(events)
+        )
+    return taken
 
 
 def write_step(connection: sqlite3.Connection, step: Step, events: Mapping[str, Sequence[int]]) -> None:

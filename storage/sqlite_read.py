@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, CommitInfo, Snapshot, WorldInfo
+from storage.base import Birth, CommitInfo, ShardInfo, Snapshot, WorldInfo, default_id
 from storage.clock import time_text
 from storage.identity import Process, this_process
+from storage.names import named_number
 from storage.records import dtype_from
 from storage.sqlite_blocks import read_base
 from storage.sqlite_journal import deltas
 from storage.sqlite_merge import merged, together
 from storage.sqlite_past import listed, oldest, stood, way_back
+from storage.sqlite_roster import read_roster
 from storage.sqlite_schema import BIRTH
 
 _LEASE = (
@@ -67,16 +70,21 @@ def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]
         parts = connection.execute(
             f"SELECT shard, {BIRTH} FROM worlds WHERE world = ? AND born IS NOT NULL ORDER BY shard", (world,)
         ).fetchall()
-        stands = [standing(connection, world, part[0]) for part in parts]
-        found = [stand for stand in stands if stand is not None]
-        if not found:
+        stands = [(part[0], standing(connection, world, part[0])) for part in parts]
+        shards = tuple(
+            ShardInfo(shard, stand[0], json.loads(stand[2]), living_holder(connection, world, shard, wall_us))
+            for shard, stand in stands
+            if stand is not None
+        )
+        if not shards:
             continue
         lines.append(
             WorldInfo(
                 birth=Birth(*parts[0][1:]),
-                sequence=min(sequence for sequence, _, _ in found),
-                summary=json.loads(found[0][2]),
+                sequence=min(shard.sequence for shard in shards),
+                summary=shards[0].summary,
                 holder=held.get(world, ""),
+                shards=shards,
             )
         )
     return lines
@@ -105,7 +113,8 @@ def load_shard(
     """See Store.load: the base, and on top of it what the journal says, or undone back to a commit."""
     check_born(connection, world, path)
     found = connection.execute(
-        f"SELECT user_dtype, {BIRTH} FROM worlds WHERE world = ? AND shard = ? AND born IS NOT NULL",
+        f"SELECT user_dtype, erased_at, {BIRTH} FROM worlds"
+        " WHERE world = ? AND shard = ? AND born IS NOT NULL",
         (world, shard),
     ).fetchone()
     stand = standing(connection, world, shard) if found else None
@@ -113,7 +122,7 @@ def load_shard(
         raise refusals.no_shard(world, shard, path)
     if at is not None:
         check_commit(connection, world, shard, path, at)
-    dtype, *birth = found
+    dtype, erased_at, *birth = found
     users = read_base(connection, path, world, shard, dtype_from(dtype))
     numbers = users["number"].astype(np.int64)
     names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())
@@ -132,7 +141,24 @@ def load_shard(
         living = set(users["number"].tolist())
         names = {number: names[number] for number in sorted(living.intersection(names))}
     sequence, market, summary = stand
-    return Snapshot(Birth(*birth), shard, sequence, users, names, market, json.loads(summary))
+    erased = sequence < erased_at
+    return Snapshot(Birth(*birth), shard, sequence, users, names, market, json.loads(summary), erased)
+
+
+def numbers_of(
+    connection: sqlite3.Connection, path: str, world: str, user_ids: Sequence[str]
+) -> dict[str, int]:
+    """See Store.numbers."""
+    check_born(connection, world, path)
+    roster = read_roster(connection, path, world)
+    found = {name: roster.taken.get(name, named_number(name)) for name in user_ids}
+    return {
+        name: number
+        for name, number in found.items()
+        if number is not None
+        and roster.names.get(number, default_id(number)) == name
+        and roster.knows(number)
+    }
 
 
 def _stood_between(connection: sqlite3.Connection, world: str, shard: int, at: int) -> tuple[int, bytes, str]:

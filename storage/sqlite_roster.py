@@ -11,7 +11,7 @@ import numpy as np
 from storage import refusals
 from storage.checks import Parcel
 from storage.records import dtype_from
-from storage.sqlite_blocks import read_base
+from storage.sqlite_blocks import base_numbers
 from storage.sqlite_journal import deltas
 from storage.sqlite_merge import Numbers, among
 
@@ -53,6 +53,11 @@ class Roster:
             here, gone = here[~among(here, leaving)], _joined(gone, leaving)
         return Roster({**self.living, parcel.shard: here}, gone, names, taken), len(new)
 
+    def knows(self, number: int) -> bool:
+        """Whether a number is, or was, somebody's."""
+        one = np.array([number], np.int64)
+        return any(bool(among(one, numbers)[0]) for numbers in (self.gone, *self.living.values()))
+
     def _named(self, parcel: Parcel, new: set[int]) -> tuple[Mapping[int, str], Mapping[str, int]]:
         if self.names:
             named = np.fromiter(self.names, np.int64, len(self.names))
@@ -80,8 +85,7 @@ def read_roster(connection: sqlite3.Connection, path: str, world: str) -> Roster
     living: dict[int, Numbers] = {}
     gone = [_NOBODY]
     for shard, dtype in shards:
-        users = read_base(connection, path, world, shard, dtype_from(dtype))
-        living[shard] = users["number"].astype(np.int64)
+        living[shard] = base_numbers(connection, path, world, shard, dtype_from(dtype))
     for (numbers,) in connection.execute("SELECT numbers FROM gone WHERE world = ?", (world,)):
         gone.append(np.frombuffer(numbers, "<i8").astype(np.int64))
     names = dict(connection.execute("SELECT number, user_id FROM names WHERE world = ?", (world,)).fetchall())

@@ -63,7 +63,7 @@ def count_rows(
         return 0
     waiting = "" if at is None else f" AND sequence <= {int(at)}"
     if table == "persistent_users":
-        users = _users_table(connection, world)
+        users = users_table(connection, world)
         folded: int = connection.execute(f"SELECT count(*) FROM {users}").fetchone()[0]
         newborn = f"SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?{waiting}"
         folded += connection.execute(newborn, (world,)).fetchone()[0]
@@ -95,7 +95,7 @@ def _kinds(connection: sqlite3.Connection, table: str) -> Mapping[str, str]:
     return known_kinds(connection, table)
 
 
-def _users_table(connection: sqlite3.Connection, world: str) -> str:
+def users_table(connection: sqlite3.Connection, world: str) -> str:
     found = connection.execute("SELECT max(users_table) FROM worlds WHERE world = ?", (world,))
     return f"main.{quoted(found.fetchone()[0])}"
 
@@ -109,7 +109,7 @@ def _users(
     limit: int | None,
     at: int | None,
 ) -> list[tuple[Any, ...]]:
-    folded = _users_table(connection, world)
+    folded = users_table(connection, world)
     names = ", ".join(PUBLIC_COLUMNS)
     tests = "".join(f" AND {quoted(name)} IS ?" for name in chosen)
     values = [*chosen.values()]
@@ -129,10 +129,10 @@ def _users(
     if public is None:
         raise refusals.no_public(world, path)
     with (
-        _temporary(connection, "persistent_users", public_definition()) as replayed,
+        temporary(connection, "persistent_users", public_definition()) as replayed,
         _other_ids(connection, world, back) as others,
     ):
-        _replay_users(connection, public, world, folded, replayed, changes, [part for part, _ in back])
+        replay_users(connection, public, world, folded, replayed, changes, [part for part, _ in back])
         return connection.execute(
             f"SELECT {names} FROM {folded} WHERE user_id NOT IN (SELECT user_id FROM {replayed})"
             f" AND user_id NOT IN {others}{tests}"
@@ -164,7 +164,7 @@ def _other_ids(
         yield "()"
         return
     names = _names_of(connection, world)
-    with _temporary(connection, "others", "user_id TEXT PRIMARY KEY") as others:
+    with temporary(connection, "others", "user_id TEXT PRIMARY KEY") as others:
         for changes, unborn in back:
             for numbers in (changes.numbers, unborn):
                 ids = ((names.get(number) or default_id(number),) for number in numbers.tolist())
@@ -181,7 +181,7 @@ def _later(
     if not later:
         yield ""
         return
-    with _temporary(connection, "later", "first INTEGER, last INTEGER") as spans:
+    with temporary(connection, "later", "first INTEGER, last INTEGER") as spans:
         connection.executemany(f"INSERT INTO {spans} VALUES (?, ?)", later)
         yield f" AND NOT EXISTS (SELECT 1 FROM {spans} WHERE {table}.rowid BETWEEN first AND last)"
 
@@ -224,7 +224,7 @@ def _only(changes: Changes, number: int) -> Changes:
     )
 
 
-def _replay_users(
+def replay_users(
     connection: sqlite3.Connection,
     public: Public,
     world: str,
@@ -273,7 +273,7 @@ def _events(
         ).fetchall()
     if len(found) == limit:
         return found
-    with _temporary(connection, table, events_definition(known_kinds(connection, table))) as replayed:
+    with temporary(connection, table, events_definition(known_kinds(connection, table))) as replayed:
         for delta in deltas(connection, path, world, table=table, at=at):
             append_events(connection, _REPLAYED, delta, table)
         rest = -1 if limit is None else limit - len(found)
@@ -282,7 +282,7 @@ def _events(
 
 
 @contextmanager
-def _temporary(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[str]:
+def temporary(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[str]:
     name = f"{_REPLAYED}{table}"
     connection.execute(f"CREATE TEMP TABLE replayed_{table} ({columns})")
     try:

@@ -38,26 +38,41 @@ def prepare_tables(connection: sqlite3.Connection, parcel: Parcel) -> None:
     ).fetchone()
     same_users(parcel.world, dtype, parcel.dtype)
     if parcel.sequence == 0:
-        _born(connection, parcel, table)
-    for name, events in parcel.events.items():
+        _born(connection, parcel.world, parcel.shard, parcel.dtype, table)
+    prepare_events(connection, {name: events.kinds for name, events in parcel.events.items()})
+
+
+def prepare_events(connection: sqlite3.Connection, brought: Mapping[str, Mapping[str, str]]) -> None:
+    """Makes the event tables that are not there. Raises StoreError if one has other columns."""
+    for name, kinds in brought.items():
         known = known_kinds(connection, name)
         if not known:
-            _create_events(connection, name, events.kinds)
-            known = dict(events.kinds)
-        same_events(name, known, events.kinds)
+            _create_events(connection, name, kinds)
+            known = dict(kinds)
+        same_events(name, known, kinds)
 
 
-def _born(connection: sqlite3.Connection, parcel: Parcel, table: str | None) -> None:
+def bear(connection: sqlite3.Connection, world: str, shard: int, dtype: str) -> str:
+    """Makes a reserved shard a born one; returns the table of its users."""
+    table, known = connection.execute(
+        "SELECT max(users_table), max(user_dtype) FROM worlds WHERE world = ?", (world,)
+    ).fetchone()
+    same_users(world, known, dtype)
+    return _born(connection, world, shard, dtype, table)
+
+
+def _born(connection: sqlite3.Connection, world: str, shard: int, dtype: str, table: str | None) -> str:
     born = 1 + connection.execute("SELECT coalesce(max(born), 0) FROM worlds").fetchone()[0]
     if table is None:
-        table = users_table(parcel.world, first=born == 1)
+        table = users_table(world, first=born == 1)
         connection.execute(f"CREATE TABLE {quoted(table)} ({public_definition()})")
         gone = quoted(f"{table}__gone")
         connection.execute(f"CREATE INDEX {gone} ON {quoted(table)} (last_seen) WHERE is_active = 0")
     connection.execute(
         "UPDATE worlds SET born = ?, users_table = ?, user_dtype = ? WHERE world = ? AND shard = ?",
-        (born, table, parcel.dtype, parcel.world, parcel.shard),
+        (born, table, dtype, world, shard),
     )
+    return table
 
 
 def public_definition() -> str:

@@ -24,17 +24,20 @@ from storage.sqlite_schema import known_kinds, quoted
 def cut_of(connection: sqlite3.Connection, world: str, shard: int, floor: Floor | None) -> Cut:
     """Where the past of a shard ends: as its world's retention says, but not after what all shards have
     reached, nor after the floor."""
-    commits, hours = connection.execute(
-        "SELECT max(keep_commits), max(keep_hours) FROM worlds WHERE world = ?", (world,)
+    commits, hours, count = connection.execute(
+        "SELECT max(keep_commits), max(keep_hours), max(shards) FROM worlds WHERE world = ?", (world,)
     ).fetchone()
     shards = connection.execute("SELECT shard FROM worlds WHERE world = ? AND born IS NOT NULL", (world,))
     stands = {one: stand[0] for (one,) in shards.fetchall() if (stand := standing(connection, world, one))}
     asked = floor(world, shard) if floor is not None else None
-    lowest = min(stands.values()) if asked is None else min(asked, *stands.values())
-    return Retention(commits, hours).cut(stands[shard], _last_us(connection, world, shard), lowest)
+    if asked is None:
+        asked = min(stands.values()) if len(stands) == count else 0
+    lowest = min(asked, *stands.values())
+    return Retention(commits, hours).cut(stands[shard], last_us(connection, world, shard), lowest)
 
 
-def _last_us(connection: sqlite3.Connection, world: str, shard: int) -> int:
+def last_us(connection: sqlite3.Connection, world: str, shard: int) -> int:
+    """The stamp of a shard's last commit."""
     waiting, folded = connection.execute(
         "SELECT (SELECT max(stamp_us) FROM sound WHERE world = ?1 AND shard = ?2),"
         " (SELECT committed_at FROM worlds WHERE world = ?1 AND shard = ?2)",

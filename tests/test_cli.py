@@ -20,10 +20,16 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "history", "keep", "fork", "fold", "copy", "repair",
+    "train", "evaluate", "inspect", "worlds", "bench", "history", "keep", "fork", "fold", "copy", "export",
+    "forget", "repair",
     "torture", "check", "calibrate", "version",
 )  # fmt: skip
-ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}"}
+ARGUMENTS = {
+    "evaluate": " [policy]...",
+    "copy": " {source} {target}",
+    "export": " {store}",
+    "forget": " {user}",
+}
 ROOT = Path(__file__).resolve().parent.parent
 
 

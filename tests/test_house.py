@@ -20,10 +20,10 @@ from tests.rooms import ROOMS
 LONGEST = 400
 
 Rule = Callable[[Path], list[str]]
-HEAVY = ("torch", "stable_baselines3", "google", "ray", "matplotlib", "tensorboard", "scipy")
+HEAVY = ("torch", "stable_baselines3", "google", "ray", "matplotlib", "tensorboard", "scipy", "pyarrow")
 
-# What a world may see of the stores: open_store, the contract, and where sub-worlds live.
-STORE_DOORS = ("storage", "storage.base", "storage.siblings")
+# What a world may see of the stores: open_store, the contract, its words, and where everything lives.
+STORE_DOORS = ("storage", "storage.base", "storage.refusals", "storage.shards", "storage.siblings")
 
 
 def matches(name: str, families: tuple[str, ...]) -> str | None:

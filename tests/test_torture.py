@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -13,19 +14,24 @@ from agents.cli import main
 from agents.torture import TortureOptions, power_cuts, run_torture
 from agents.torture_look import Part, goes_on, url_of, whole
 from agents.torture_shim import Told, after_power_cut
+from gaelp_env.world import World
 from storage import open_store
+from tests.worlds import SMALL
 
-FEW = TortureOptions(kills=4, cuts=15, faults=20, races=5, seed=3)
+FEW = TortureOptions(kills=4, cuts=15, faults=20, races=5, minutes=0.05, seed=3)
 
 
 def test_every_promise_is_kept() -> None:
     heard: list[str] = []
     report = run_torture(FEW, heard.append)
-    assert [part["faults"] for part in report["parts"]] == [[], [], [], []]
+    assert [part["faults"] for part in report["parts"]] == [[], [], [], [], []]
     assert report["kept"]
     assert report["summary"].startswith("torture: 4 kills, 15 power cuts, 20 failing writes, 5 races, ")
     assert "commits: no promise broken (" in report["summary"]
-    assert heard == ["kill, 4 times", "power cut, 15 times", "failing write, 20 times", "race, 5 times"]
+    assert heard == [
+        "kill, 4 times", "power cut, 15 times", "failing write, 20 times", "race, 5 times",
+        "soak, 0.05 minutes",
+    ]  # fmt: skip
     assert json.loads(json.dumps(report)) == report
 
 
@@ -39,7 +45,7 @@ def test_a_store_that_does_not_sync_is_found_out(synchronous: str, said: str, tm
 def test_the_command_says_so_and_its_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    none = ["--kills", "0", "--cuts", "0", "--faults", "0"]
+    none = ["--only", "races"]
     assert main(["torture", *none, "--races", "40", "--quick"]) == 0
     assert capsys.readouterr().out.startswith("torture: 2 races, ")
     monkeypatch.setattr("agents.torture.races", lambda *_: Part("race", 1, 3, ["race 1: one was lost"]))
@@ -79,3 +85,29 @@ def test_a_look_sees_a_lost_commit_a_doubled_event_and_a_wrong_person(tmp_path: 
     store.close()
     assert part.found(whole, path, 3, 3) == -2
     assert "Broken: the people of commit 3 are not those that were committed" in part.faults[1]
+
+
+def test_a_soak_finds_a_file_that_grows_and_a_memory_that_leaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agents import torture_soak
+
+    grown = itertools.count(1 << 30, 32 << 20)
+    monkeypatch.setattr(torture_soak, "RETAIN_DAYS", 0.5)
+    monkeypatch.setattr(torture_soak, "resident", lambda: next(grown))
+    monkeypatch.setattr(torture_soak, "file_bound", lambda *_: 1000.0)
+    part = torture_soak.soaked(f"sqlite:///{tmp_path}/s.db", 1.0, SMALL)
+    assert [fault.split(" ", 3)[3].split(" ")[0] for fault in part.faults] == ["memory", "the"]
+    assert part.figures["touchpoints"] > 0
+
+
+def test_a_soaked_file_keeps_the_touchpoints_of_the_retained_days_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agents import torture_soak
+
+    monkeypatch.setattr(torture_soak, "RETAIN_DAYS", 0.5)
+    monkeypatch.setattr(World, "fold", lambda world: 0)
+    monkeypatch.setattr(World, "accepted", lambda world: setattr(world, "sequence", world._outbox.sent()))
+    part = torture_soak.soaked(f"sqlite:///{tmp_path}/s.db", 1.0, SMALL)
+    assert any("where they end" in fault for fault in part.faults)

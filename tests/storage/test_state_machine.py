@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from storage.base import Lease, LeaseLost, Store, StoreError
+from storage.moving import Head, Portion
 from storage.names import TABLES
 from tests.storage.small import START, batch, birth, open_store
 
@@ -30,6 +32,12 @@ class Twin:
 
     memory: Store
     sqlite: Store
+
+
+def renamed(store: Store, world: str, into: str) -> Iterator[Portion]:
+    """A world on its way, under another name."""
+    for portion in list(store.unload(world)):
+        yield replace(portion, birth=birth(into)) if isinstance(portion, Head) else portion
 
 
 class Histories(RuleBasedStateMachine):
@@ -177,6 +185,28 @@ class Histories(RuleBasedStateMachine):
         for pair in [*self.held.values(), *self.lost[-1:]]:
             self.both(lambda store, which, p=pair: store.prune(p[which], START + seconds))
         self.both(lambda store, _: store.fold())
+
+    @rule(world=WORLDS, numbers=NUMBERS)
+    def forget(self, world: str, numbers: list[int]) -> None:
+        """People are erased, from both alike; how many records of earlier commits that were is the file's."""
+        for pair in [*([self.held[world]] if world in self.held else []), *self.lost[-1:]]:
+            found = self.both(lambda store, which, p=pair: store.forget(p[which], numbers[:2]))
+            if found:
+                erased = [{**one.erased, "past": 0} for one in found]
+                assert erased[0] == erased[1]
+
+    @rule(world=WORLDS, into=WORLDS)
+    def move(self, world: str, into: str) -> None:
+        """A world comes back from another store under another name; each comes from the other one's."""
+        if self.sequence(world) is None or self.sequence(into) is not None:
+            return
+        self.acquire(into, 0, new=True)
+        if into not in self.held:
+            return
+        sources = (self.twin.sqlite, self.twin.memory)
+        self.both(
+            lambda store, which: store.adopt([self.held[into][which]], renamed(sources[which], world, into))
+        )
 
     @rule(twice=st.booleans())
     def fold(self, twice: bool) -> None:

@@ -1,0 +1,191 @@
+"""`gaelp copy` from any store to any store: worlds arrive whole, once, and as they were."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.cli import main
+from agents.store_care import copy_store
+from agents.store_moves import contents
+from gaelp_env.world import World
+from gaelp_env.world_public import public_of
+from storage import open_store
+from storage.base import BadStoreURL, StoreError, WorldExists, WorldNotFound
+from storage.moving import Portion, Rows
+from storage.shared import SharedStore
+from storage.siblings import all_worlds
+from tests.house import ROOT
+from tests.worlds import SMALL, begun, new_url, play, rows, state
+
+TABLES = ("persistent_users", "touchpoints", "conversions", "episodes")
+
+
+def named(url: str, name: str = "demo") -> World:
+    """A world of three episodes with somebody in it who was named; it must be closed."""
+    world = begun(url, name)
+    play(world, 2)
+    world.get_or_create_user("sara_mobile_001")
+    world.record_touchpoint("sara_mobile_001", "search", clicked=True)
+    play(world, 1)
+    return world
+
+
+def test_a_world_comes_through_four_stores_as_it_was_and_plays_on(tmp_path: Path) -> None:
+    urls = [new_url(kind, tmp_path) for kind in ("memory", "sqlite", "memory", "sqlite")]
+    world = named(urls[0])
+    lines = [copy_store(source, target) for source, target in itertools.pairwise(urls)]
+    assert len({(line[0]["checksum"], line[0]["commit"], line[0]["now"]) for line in lines}) == 1
+    for table in TABLES:
+        assert rows(urls[3], table) == rows(urls[0], table)
+    (line,) = lines[-1]
+    assert line["counts"] == {table: len(rows(urls[0], table)) for table in TABLES}
+    last = World.open(urls[3])
+    last.reset()
+    world.reset()
+    for one in (last, world):
+        one.record_conversion("sara_mobile_001", 25.0)
+        play(one, 2)
+    assert state(last) == state(world)
+    last.close()
+    world.close()
+
+
+def test_what_has_arrived_is_left_and_what_differs_is_not_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = new_url("memory", None), new_url("sqlite", tmp_path)
+    worlds = [named(source, name) for name in ("one", "two/0", "two/1")]
+    assert main(["copy", source, target, "--world", "two/0"]) == 0
+    assert capsys.readouterr().out.startswith(f"{target} two/0: copied, commit 3, 6")
+    assert main(["copy", source, target, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(line["world"], line["now"]) for line in found] == [
+        ("one", True),
+        ("two/0", False),
+        ("two/1", True),
+    ]
+    play(worlds[1], 1)
+    before = rows(target, "episodes", "two/0")
+    with pytest.raises(WorldExists, match=r"'two/0'.*commit 3 there, 4 here.*Nothing was changed"):
+        copy_store(source, target)
+    assert rows(target, "episodes", "two/0") == before
+    for world in worlds:
+        world.close()
+
+
+def test_one_world_joins_a_file_that_is_there(tmp_path: Path) -> None:
+    first, second = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
+    for url, name in ((first, "left"), (second, "right")):
+        named(url, name).close()
+    with pytest.raises(WorldExists, match="copy one world into it with --world"):
+        copy_store(first, second)
+    (line,) = copy_store(first, second, "left")
+    assert line["now"]
+    for table in TABLES:
+        assert rows(second, table, "left") == rows(first, table, "left")
+
+
+def test_what_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    source, target = new_url("memory", None), new_url("sqlite", tmp_path)
+    with pytest.raises(WorldNotFound, match="no world in"):
+        copy_store(source, target)
+    named(source).close()
+    with pytest.raises(WorldNotFound, match=r"no world 'else' in .* it has 'demo'"):
+        copy_store(source, target, "else")
+    with pytest.raises(BadStoreURL, match="same store"):
+        copy_store(source, source)
+    with pytest.raises(BadStoreURL, match="private"):
+        copy_store(source, "memory:")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_copy_that_arrives_otherwise_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = new_url("memory", None), new_url("sqlite", tmp_path)
+    named(source).close()
+    unload = SharedStore.unload
+
+    def loses_a_row(
+        store: SharedStore, world: str, shard: int | None = None, *, records: bool = True
+    ) -> Iterator[Portion]:
+        for portion in unload(store, world, shard, records=records):
+            lost = isinstance(portion, Rows) and portion.table == "touchpoints" and "sqlite" in store.url
+            yield Rows(portion.table, portion.rows[1:]) if lost else portion
+
+    monkeypatch.setattr(SharedStore, "unload", loses_a_row)
+    with pytest.raises(StoreError, match=r"arrived .* otherwise than it was sent"):
+        copy_store(source, target)
+
+
+COPIES = """
+    import sys
+    from agents.store_care import copy_store
+    def watch(world, passed, whole):
+        print(world, passed, flush=True)
+        if passed and world == "second":
+            sys.stdin.readline()
+    copy_store(sys.argv[1], sys.argv[2], sys.argv[3] or None, watch)
+"""
+
+
+def test_a_copy_that_is_killed_is_run_again(tmp_path: Path) -> None:
+    source, target = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
+    for name in ("first", "second"):
+        named(source, name).close()
+    copy_store(source, target, "first")
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(COPIES), source, target, "second"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    while not child.stdout.readline().startswith("second 6"):
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    store = open_store(target, public=public_of)
+    assert [line.birth.world for line in store.worlds()] == ["first"]
+    before = contents(store, "first")
+    (line,) = copy_store(source, target, "second")
+    assert line["now"]
+    assert contents(store, "first") == before
+    assert [line.birth.world for line in store.worlds()] == ["first", "second"]
+    store.close()
+    for table in TABLES:
+        assert rows(target, table, "second") == rows(source, table, "second")
+
+
+@pytest.mark.parametrize("kinds", [("sqlite", "memory", "sqlite"), ("memory", "sqlite", "memory")])
+def test_a_world_of_shards_comes_through_with_each_where_it_stood(
+    kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    urls = [new_url(kind, tmp_path) for kind in kinds]
+    World.create(urls[0], "demo", config=SMALL, shards=3, shard=2, seed=5).close()
+    for shard, episodes in ((0, 2), (1, 1)):
+        world = World.open(urls[0], "demo", shard=shard)
+        world.reset()
+        play(world, episodes)
+        world.close()
+    for source, target in itertools.pairwise(urls):
+        (line,) = copy_store(source, target, "demo")
+        assert (line["commit"], line["now"]) == (0, True)
+        assert not copy_store(source, target, "demo")[0]["now"]
+    ends = []
+    for url in (urls[0], urls[2]):
+        world = World.open(url, "demo", shard=0)
+        world.reset()
+        assert world.sequence == 2
+        play(world, 1)
+        ends.append(state(world))
+        world.close()
+        ((_, info),) = all_worlds(url)
+        assert [(one.shard, one.sequence) for one in info.shards] == [(0, 3), (1, 1), (2, 0)]
+    assert ends[0] == ends[1]
