@@ -98,6 +98,20 @@ def test_a_moved_world_is_the_world_and_goes_on_as_it_would_have(store: Store, o
     assert there == mine
 
 
+def test_rows_are_stamped_later_than_all_that_came(kind: Kind, store: Store, other: Store) -> None:
+    lease = born(store)
+    store.release(lease)
+    store.close()
+    ahead = open_store(kind.url)
+    kind.raw_stamp(ahead, 4_000_000_000_000_000)
+    ahead.commit([(ahead.acquire(birth(), expected=0), batch(1, [3]))])
+    move(ahead, other)
+    other.commit([(other.acquire(birth(), expected=1), batch(2, [4]))])
+    stamps = [row["updated_at"] for row in other.rows("demo", "persistent_users")]
+    assert stamps[4] > stamps[3] > "2096" > stamps[0]
+    ahead.close()
+
+
 def test_a_world_goes_from_store_to_store_and_comes_back_the_same(tmp_path: Path) -> None:
     stores = [new_store(scheme, tmp_path) for scheme in ("memory", "sqlite", "memory", "sqlite")]
     lease = lived(stores[0])
