@@ -164,3 +164,10 @@ def test_left_are_told_with_their_names(store: Store) -> None:
     people: Any = [portion for portion in store.unload("demo") if isinstance(portion, People)]
     assert {n: name for part in people for n, name in part.names.items()} == {2: "sara_mobile", 20: "ann"}
     del lease
+
+
+def test_a_world_that_is_not_born_forgets_nobody(store: Store) -> None:
+    lease = store.acquire(birth(), expected=None)
+    for numbers in ([], [0]):
+        with pytest.raises(WorldNotFound):
+            store.forget(lease, numbers)
