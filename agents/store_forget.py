@@ -9,6 +9,8 @@ from agents.store_moves import chosen_worlds, homes_of
 from gaelp_env.world import World
 from gaelp_env.world_place import identities_of
 from gaelp_env.world_public import public_of
+from gaelp_env.world_shards import Share
+from storage.base import WorldInfo
 from storage.names import named_number
 from storage.siblings import all_worlds
 from storage.whole import WholeWorld, whole_world
@@ -46,7 +48,8 @@ def forget_user(url: str, user_id: str, world: str, *, accept: bool) -> dict[str
     if not accept:
         return report | {"searched": list(found), "erased": {}, "remains": remains + _beyond(who)}
     erasures = []
-    for shard in homes_of(place, line):
+    shards = [shard for shard in homes_of(place, line) if not who or _lives_in(shard, line, who)]
+    for shard in shards:
         writing = World.open(url, world, shard=shard)
         try:
             erasures.append(writing.forget(user_id, *who.values()))
@@ -58,6 +61,11 @@ def forget_user(url: str, user_id: str, world: str, *, accept: bool) -> dict[str
         "erased": {what: sum(one.erased[what] for one in erasures) for what in erasures[0].erased},
         "remains": [*told, *remains, *_beyond(who)],
     }
+
+
+def _lives_in(shard: int, line: WorldInfo, who: Mapping[int, str]) -> bool:
+    share = Share(shard, line.birth.shards)
+    return any(share.has_number(number) for number in who)
 
 
 def _counted(store: WholeWorld, world: str, who: Mapping[int, str]) -> dict[str, int]:

@@ -359,7 +359,7 @@ class Store(Protocol):
         user's is. The market record is the caller's: commit one that does not count them first.
         Done again it finds nothing more, and finishes what was broken off.
 
-        Raises: LeaseLost, StoreFull, StoreError for a number that never was a user of the shard.
+        Raises: LeaseLost, WorldNotFound (unborn), StoreFull, StoreError for a number that never was a user's.
         """
         ...
 

@@ -368,7 +368,7 @@ class MemoryPlace:
         """See Store."""
         with self.lock:
             self._check_lease(lease)
-            world = self._found(lease.world).draft()
+            world = self._found(lease.world, lease.shard).draft()
             erasure = erased(world, lease, numbers, self._kinds)
             self._worlds[lease.world] = world
             return erasure

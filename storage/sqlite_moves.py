@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from storage import refusals
 from storage.base import Erasure, Lease, Public
 from storage.moving import Portion, beheaded
 from storage.sqlite_adopt import adopt
 from storage.sqlite_errors import told
 from storage.sqlite_forget import check_known, erase, scrub
-from storage.sqlite_read import numbers_of
+from storage.sqlite_read import check_born, numbers_of, standing
 from storage.sqlite_roster import Roster, read_roster
 from storage.sqlite_unload import unload
 
@@ -64,7 +65,10 @@ class Moves:
     def forget(self, lease: Lease, numbers: Sequence[int]) -> Erasure:
         """See Store. The journal is folded first; the file is written anew at the end."""
         with self.lock:
-            with self._leased(lease):
+            with self._leased(lease) as connection:
+                check_born(connection, lease.world, self.where)
+                if standing(connection, lease.world, lease.shard) is None:
+                    raise refusals.no_shard(lease.world, lease.shard, self.where)
                 check_known(self._rosters[lease.world], lease, numbers)
             self._folded()
             with self._leased(lease) as connection:
