@@ -66,9 +66,10 @@ def birth_of(url: str, world: str) -> Birth | None:
 
 
 def shard_url(url: str, world: str, shard: int, shards: int) -> str:
-    """The URL of the store in which a shard lives, or is to be born."""
+    """The URL of the store in which a shard lives, or is to be born: `url` itself if the file has the world,
+    because somebody opened that one file as a store and gave it to World.open."""
     address = read_url(url)
-    if shards == 1 or address.scheme != "sqlite":
+    if shards == 1 or address.scheme != "sqlite" or birth_in(address.name, world) is not None:
         return url
     return url_beside(address, shard_path(address.name, world, shard))
 

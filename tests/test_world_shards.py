@@ -334,6 +334,29 @@ def test_a_world_in_parts_has_no_barrier_yet(url: str) -> None:
     world.close()
 
 
+def test_shards_in_a_store_that_was_given_as_an_object_share_its_file(tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    store = open_store(url)
+    worlds = [World.open(store, config=load_config(CONFIG), shards=2) for _ in range(3)]
+    for world in worlds[:2]:
+        world.reset(seed=5)
+        play(world)
+    assert [world.shard for world in worlds] == [0, 1, None]
+    with pytest.raises(WorldBusy, match="All shards"):
+        worlds[2].reset()
+    for world in worlds:
+        world.close()
+    store.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    again = World.open(url, shard=1)
+    again.reset()
+    assert (again.sequence, again.url) == (1, url)
+    play(again)
+    again.close()
+    ((_, line),) = all_worlds(url)
+    assert [shard.sequence for shard in line.shards] == [1, 2]
+
+
 def test_a_name_belongs_to_one_shard(url: str) -> None:
     worlds = [part(url, shard) for shard in range(S)]
     homes = []
