@@ -61,14 +61,9 @@ class Limits:
         with self._lock:
             self._outstanding[exchange.table].append(exchange.job_id)
         while True:
+            self.tidy(exchange.table, ended)
             with self._lock:
-                ahead = list(self._outstanding[exchange.table])
-            before = ahead[: ahead.index(exchange.job_id)]
-            over = {job for job in before if ended(job)}
-            with self._lock:
-                table = self._outstanding[exchange.table]
-                table[:] = [job for job in table if job not in over]
-                if table.index(exchange.job_id) < self.running:
+                if exchange.job_id not in self._outstanding[exchange.table][self.running :]:
                     return
             time.sleep(0.01)
 

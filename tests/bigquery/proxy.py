@@ -29,13 +29,13 @@ from tests.bigquery.plans import CUTS, Plan
 from tests.bigquery.service import REFUSALS, Refusal
 
 CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
-"""Headers that belong to one connection and aren't passed on."""
+"""Headers that belong to one connection and are not passed on."""
 Answer = tuple[int, list[tuple[str, str]], bytes]
 JSON = [("Content-Type", "application/json; charset=UTF-8")]
 
 
 class FaultProxy:
-    """A server of its own thread; many requests at a time.
+    """A server in a thread of its own; many requests at a time.
 
     upstream: the emulator's endpoint.
     limits: what the service allows; None allows all.
@@ -230,8 +230,8 @@ class FaultProxy:
         """Whether a job is over, or was never there."""
         if job in self._failed:
             return True
-        looked = Exchange(0, "GET", "")
-        status, _, content = self._ask(looked, "GET", f"/bigquery/v2/projects/{project}/jobs/{job}", [], b"")
+        path, host = f"/bigquery/v2/projects/{project}/jobs/{job}", [("Host", self.upstream.netloc)]
+        status, _, content = self._ask(Exchange(0, "GET", path), "GET", path, host, b"")
         return status == 200 and json.loads(content)["status"]["state"] == "DONE"
 
 

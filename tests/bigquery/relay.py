@@ -13,17 +13,17 @@ BLOCK = 65_536
 
 @dataclass
 class Cut:
-    """A connection that ends early.
+    """Connections that end early. gRPC connects again by itself, so one cut may go unnoticed.
 
-    connection: which one, from 1 on; 0 is the next one that comes.
     after_bytes: how many bytes of the answers pass first; 0 ends it at once.
     reset: by a reset rather than a plain end.
+    times: how many of the connections that come.
     """
 
-    connection: int = 0
     after_bytes: int = 0
     reset: bool = False
-    struck: bool = False
+    times: float = 1
+    struck: int = 0
 
 
 class Relay:
@@ -58,9 +58,9 @@ class Relay:
         """For GAELP_BIGQUERY_STORAGE_ENDPOINT."""
         return f"127.0.0.1:{self._listening.getsockname()[1]}"
 
-    def cut(self, connection: int = 0, after_bytes: int = 0, *, reset: bool = False) -> Cut:
-        """Plans an end of a connection."""
-        planned = Cut(connection, after_bytes, reset)
+    def cut(self, after_bytes: int = 0, *, reset: bool = False, times: float = 1) -> Cut:
+        """Plans an end of connections; see Cut."""
+        planned = Cut(after_bytes, reset, times)
         with self._lock:
             self.cuts.append(planned)
         return planned
@@ -83,10 +83,9 @@ class Relay:
     def _serve(self, client: socket.socket) -> None:
         with self._lock:
             self.connections += 1
-            number = self.connections
-            cut = next((c for c in self.cuts if not c.struck and c.connection in (0, number)), None)
+            cut = next((planned for planned in self.cuts if planned.struck < planned.times), None)
             if cut is not None:
-                cut.struck = True
+                cut.struck += 1
         if self.gone or (cut is not None and cut.after_bytes == 0):
             _end(client, reset=cut is not None and cut.reset)
             return
