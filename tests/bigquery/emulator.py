@@ -73,7 +73,9 @@ def read_client_of(address: str) -> BigQueryReadClient:
     from google.cloud.bigquery_storage_v1 import BigQueryReadClient
     from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+    # With a pool of its own, each client opens a connection of its own, so a test knows which one it breaks.
+    options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    channel = grpc.insecure_channel(address, options=options)
     return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))  # type: ignore[no-untyped-call]
 
 

@@ -4,6 +4,7 @@ emulator        the server of this session (of each worker, when the suite runs 
 bigquery_url    bigquery://project/dataset of a dataset that nobody used before, with the variables set that
                 lead this process and its children to the emulator
 fault_proxy     a proxy in front of the emulator that breaks exchanges; the variables then lead through it
+storage_relay   the same for the Storage Read API, whose bytes can be cut, delayed and kept out
 analyze         Google's analyzer of SQL: analyze(sql, tables, parameters), see tests/bigquery/analyzer.py
 """
 
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bigquery.emulator import PROJECT, REST, Emulator, NoEmulator, interpreter
+from tests.bigquery.emulator import GRPC, PROJECT, REST, Emulator, NoEmulator, interpreter
 
 if TYPE_CHECKING:
     from tests.bigquery.proxy import FaultProxy
+    from tests.bigquery.relay import Relay
 
     Analyze = Callable[..., str]
 
@@ -62,6 +64,15 @@ def fault_proxy(
     with FaultProxy(emulator.endpoint) as proxy:
         monkeypatch.setenv(REST, proxy.endpoint)
         yield proxy
+
+
+@pytest.fixture
+def storage_relay(emulator: Emulator, bigquery_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    from tests.bigquery.relay import Relay
+
+    with Relay(emulator.storage_endpoint) as relay:
+        monkeypatch.setenv(GRPC, relay.address)
+        yield relay
 
 
 @pytest.fixture(scope="session")

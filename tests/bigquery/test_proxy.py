@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.bigquery.emulator import PROJECT, Emulator, client_of, read_client_of
+from tests.bigquery.emulator import GRPC, PROJECT, REST, Emulator, client_of, read_client_of
 from tests.bigquery.exchanges import Exchange
 from tests.bigquery.limits import Limits
 from tests.bigquery.plans import KINDS
@@ -33,9 +34,9 @@ ROWS = b"".join(json.dumps({"x": x}).encode() + b"\n" for x in range(100))
 
 
 @pytest.fixture
-def proxy(emulator: Emulator) -> Iterator[FaultProxy]:
-    with FaultProxy(emulator.endpoint) as between:
-        yield between
+def proxy(fault_proxy: FaultProxy) -> FaultProxy:
+    assert os.environ[REST] == fault_proxy.endpoint
+    return fault_proxy
 
 
 @pytest.fixture
@@ -314,7 +315,7 @@ def test_two_run_twenty_wait_and_the_next_is_refused() -> None:
     ended |= {str(n) for n in range(22)}
 
 
-def test_the_relay_passes_cuts_and_keeps_out(emulator: Emulator, table: str) -> None:
+def test_the_relay_passes_cuts_and_keeps_out(storage_relay: Relay, emulator: Emulator, table: str) -> None:
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud.bigquery_storage_v1.types import DataFormat, ReadSession
 
@@ -333,18 +334,18 @@ def test_the_relay_passes_cuts_and_keeps_out(emulator: Emulator, table: str) -> 
             stream = session.streams[0].name
             return sum(page.row_count for page in reader.read_rows(stream, timeout=2, retry=None))  # type: ignore[arg-type, misc]
 
-    with Relay(emulator.storage_endpoint) as relay:
-        assert read(relay) == 100
-        assert relay.connections == 1
-        assert relay.bytes_down > 800
-        for after in (0, 100, 600):
-            planned = relay.cut(after, reset=True, times=math.inf)
-            with pytest.raises(GoogleAPICallError):
-                read(relay)
-            assert planned.struck >= 1
-            relay.cuts.clear()
-        relay.cut(times=0)
-        assert read(relay) == 100
-        relay.gone = True
+    relay = storage_relay
+    assert os.environ[GRPC] == relay.address
+    assert read(relay) == 100
+    assert relay.connections == 1
+    assert relay.bytes_down > 800
+    for after in (0, 100, 600):
+        planned = relay.cut(after, reset=True, times=math.inf)
         with pytest.raises(GoogleAPICallError):
             read(relay)
+        assert planned.struck >= 1
+        relay.cuts.clear()
+    assert read(relay) == 100
+    relay.gone = True
+    with pytest.raises(GoogleAPICallError):
+        read(relay)
