@@ -140,6 +140,7 @@ class Emulator:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _close(process)
 
     def kill(self) -> None:
         """Ends the server as a power cut of its machine would."""
@@ -147,6 +148,7 @@ class Emulator:
         if process is not None:
             process.kill()
             process.wait()
+            _close(process)
 
     def log(self) -> str:
         return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
@@ -159,7 +161,9 @@ class Emulator:
         # Variables of the tests' own Python would lead the other one to packages that are not its own.
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         with open(self.folder / "log.txt", "ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log, env=clean, cwd=self.folder)
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=clean, cwd=self.folder
+            )
 
     def _answers(self) -> bool:
         """Waits until `SELECT 1` is answered; False if the server ended or did not in time."""
@@ -182,3 +186,9 @@ class Emulator:
             except (OSError, urllib.error.URLError):
                 time.sleep(0.05)
         return False
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Closes our end of its standard input, by which it knows that we are there."""
+    if process.stdin is not None:
+        process.stdin.close()
