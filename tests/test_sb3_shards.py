@@ -16,7 +16,7 @@ from gaelp_env.env import AdMarketEnv
 from gaelp_env.vector import AdMarketVectorEnv
 from gaelp_env.world_shards import Share
 from storage.siblings import all_worlds
-from tests.test_world_shards import CONFIG, snapshots
+from tests.test_world_shards import snapshots
 from tests.worlds import TICKS, new_url
 
 sb3 = pytest.importorskip("stable_baselines3")
@@ -25,6 +25,8 @@ from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
 from stable_baselines3.common.vec_env import SubprocVecEnv  # noqa: E402
 
 S = 4
+# Which seed a shard is born from is a race, so there are people enough for ads in every one of them.
+CONFIG = {"people.users": 242, "people.media_per_day": 24.0, "clock.episode_ticks": TICKS}
 NAMES = ("sara", "tom", "ann", "lee", "kim", "joe")
 
 
@@ -100,7 +102,7 @@ def test_four_processes_do_what_one_does_bit_for_bit(tmp_path: Path) -> None:
             assert mine == other
         assert [sequence for sequence, *_ in found] == [3 * (rounds + 1)] * S
         users = [row["user_id"] for *_, rows in found for row in rows["persistent_users"]]
-        assert len(users) == len(set(users)) >= 62 + len(NAMES)
+        assert len(users) == len(set(users)) >= 242 + len(NAMES)
         assert set(NAMES) <= set(users)
         assert all(rows["touchpoints"] and len(rows["episodes"]) == 3 * (rounds + 1) for *_, rows in found)
 
