@@ -100,20 +100,25 @@ class Population:
         """All columns, live: hot, cold, number, rate."""
         return self.hot, self.cold, self.number, self.rate
 
+    def copies(self) -> tuple[NDArray[Any], ...]:
+        """Everybody's rows, copied, as `put` takes them."""
+        columns = self.columns()
+        return tuple(octets(column)[: self.size].copy().view(column.dtype)[:, 0] for column in columns)
+
     def put(self, columns: tuple[NDArray[Any], ...]) -> None:
         """Replaces everybody by rows as `columns` gave them, each of the same length."""
         size = len(columns[0])
         if size > len(self.hot):
             self._allocate(size)
         for column, rows in zip(self.columns(), columns, strict=True):
-            column[:size] = rows
+            octets(column)[:size] = octets(rows)
         self.size = size
 
     def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
         """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
         if len(columns[0]) >= self.size and columns[0] is not self.hot:
             for rows, column in zip(columns, self.columns(), strict=True):
-                rows[: self.size] = column[: self.size]
+                octets(rows)[: self.size] = octets(column)[: self.size]
             self.hot, self.cold, self.number, self.rate = columns
             self.version += 1
 
@@ -159,7 +164,7 @@ class Population:
             old = self.columns()
             self._allocate(size + size // 4)
             for before, after in zip(old, self.columns(), strict=True):
-                after[: self.size] = before[: self.size]
+                octets(after)[: self.size] = octets(before)[: self.size]
 
     def index_of(self, number: int) -> int:
         """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""
