@@ -1,9 +1,10 @@
 """The way back to a mark in a large market: what lines of the people were before they first changed.
 
-A person's row is three cache lines: the scores and the clocks, the counts, and the last touches with the order
-that is pending (the cold half). A line is kept at most once, when it first changes after the mark, and only those
-of its words that differ from what they mostly are. So a mark costs next to nothing, and the way back takes memory and
-time for what has changed, not for everybody who lives here. Those born after the mark are cut off.
+A person's row is three cache lines: the scores and the clocks, the counts, and the last touches with the
+order that is pending (the cold half). A line is kept at most once, when it first changes after the mark, and
+only those of its words that differ from what they mostly are. So a mark costs next to nothing, and the way
+back takes memory and time for what has changed, not for everybody who lives here. Those born after the mark
+are cut off.
 
 The lines of a block of users lie one after the other in a stream of the block's own, so threads need not
 wait for each other; a stream has room for the worst case, and memory for what is in it (pages.py).
@@ -32,14 +33,14 @@ WORDS = LINES * LINE_WORDS
 """Words of four bytes in a person's row."""
 _HOT_WORDS, _COLD_WORDS = HOT.itemsize // 4, COLD.itemsize // 4
 _ROOM = BLOCK_USERS * (LINE_WORDS + 1) + 1
-"""Words that the lines of one kind of a block can take: a head each, all of its words, and one to write ahead."""
+"""Words that the lines of one kind of a block can take: heads, all their words, and one to write ahead."""
 _PLACE = 0xFFFF
 _ASKED = 500
 
 
 def _words_of(record: np.dtype[Any], names: tuple[str, ...]) -> int:
     """The words of a record in which these fields lie, as bits."""
-    fields = record.fields or {}
+    fields: Any = record.fields or {}
     return sum(1 << fields[name][1] // 4 for name in names)
 
 
@@ -229,7 +230,9 @@ def _usual_words(people: Population) -> NDArray[np.uint32]:
     return usual.reshape(LINES, LINE_WORDS)
 
 
-Kept = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]]
+Kept = tuple[
+    NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]
+]
 
 
 class Undo:
@@ -269,7 +272,10 @@ class Undo:
         self.size, blocks = people.size, -(-people.size // BLOCK_USERS)
         if blocks > len(self.filled):
             room = blocks + blocks // 8
-            self._streams, self.filled = paged((room, LINES, _ROOM), np.uint32), np.zeros((room, LINES), np.int64)
+            self._streams, self.filled = (
+                paged((room, LINES, _ROOM), np.uint32),
+                np.zeros((room, LINES), np.int64),
+            )
         self._usual[:] = _usual_words(people)
         self.begun = True
 

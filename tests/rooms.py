@@ -14,7 +14,10 @@ WHOLES = ("constants", "births", "prospect", "encounters")
 PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
 TICK = ("plan", "opening", "rivalry", "opportunities")
 DESK = ("impression_desk", "impression_view")
-GROUND = ("published", "prefetch", "histories", "special_cases", "exponentials", "logarithms", "threads", "pages", "rows")
+GROUND = (
+    "published", "prefetch", "histories", "special_cases", "exponentials", "logarithms", "threads", "pages",
+    "rows",
+)  # fmt: skip
 ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND, ()),
     "chance": ("exponentials",),
