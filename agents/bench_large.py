@@ -18,8 +18,8 @@ from agents.bench_measure import Effort, Figure, LeftOut, Row, spelled
 from agents.bench_start import answer_of
 from gaelp_env.config_load import load_config
 
-NEED_BYTES = 900
-"""Bytes a user that a birth takes at its height, with something to spare."""
+NEED_BYTES = 350
+"""Bytes a user that a world takes at its height, with something to spare."""
 TRIES = 25
 """How often the small market plays each tick."""
 _PROGRAM = "from agents.bench_large import main; main({large}, {small}, {ticks})"

@@ -174,7 +174,7 @@ def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
     yield Figure("hot_bytes", "bytes a user, hot half", "B", (float(HOT.itemsize),))
     yield Figure("cold_bytes", "bytes a user, cold half", "B", (float(COLD.itemsize),))
     yield Figure(
-        "memory_bytes", "bytes a user: record, sweep columns, mark", "B", (float(people.bytes_a_user),),
+        "memory_bytes", "bytes a user: record and sweep columns", "B", (float(people.bytes_a_user),),
         {"limit": people.bytes_a_user / 200.0},
     )  # fmt: skip
     yield Figure(
@@ -183,7 +183,7 @@ def measure_memory(effort: Effort, say: Say) -> Iterator[Figure]:
 
 
 def _held(users: int = 20_000) -> float:
-    """Bytes a user in the arrays of a market and of the checkpoint that a world keeps beside it."""
+    """Bytes a user in the arrays of a market and of the copy that a world of this size keeps beside it."""
     config = MarketConfig()
     config = config.model_copy(update={"people": config.people.model_copy(update={"users": users})})
     market = Market.born(config, 0)

@@ -19,7 +19,8 @@ from gaelp_env.ledger import LEDGER, MOMENT, RECORD, TOUCH, VISIT
 from gaelp_env.pages import paged
 from gaelp_env.population import Population
 from gaelp_env.threads import for_all
-from gaelp_env.undo import BLOCK_USERS, Kept
+from gaelp_env.undo import BLOCK_USERS as BLOCK_USERS
+from gaelp_env.undo import Kept
 
 _SUMMED = (
     "met", "stage_count", "awareness_sum", "fatigue_sum", "intent_sum", "reached", "clicked", "bought",

@@ -259,6 +259,10 @@ def delay_shares(conversion: Conversion) -> Floats:
     return shares
 
 
+_layout = lru_cache(maxsize=64)(lambda fields: np.dtype(list(fields), align=True))
+"""One object for equal fields: calls of compiled code compare layouts at length unless they are the same."""
+
+
 def as_record(values: NamedTuple) -> NDArray[Any]:
     """The same fields as a one-element structured array.
 
@@ -266,7 +270,7 @@ def as_record(values: NamedTuple) -> NDArray[Any]:
     counted, atomically, at each use.
     """
     fields = [(name, np.asarray(value).dtype, np.shape(value)) for name, value in values._asdict().items()]
-    record = np.zeros(1, np.dtype(fields, align=True))
+    record = np.zeros(1, _layout(tuple(fields)))
     for name, value in values._asdict().items():
         record[name][0] = value
     return record

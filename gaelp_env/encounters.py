@@ -71,7 +71,7 @@ def meet(  # type: ignore[no-untyped-def]
       constants, moment: Constants and MOMENT, one-element arrays.
       number: user numbers by position.
       hot, cold: the population's columns; changed in place.
-      kept: see undo.py; what the rows were before they change goes there.
+      kept: of undo.Undo: what rows were before they change goes there; None: nowhere.
       index, candidates: `[count]` positions and numbers of candidates.
       counts, sums: one-element views of LEDGER and RECORD, added to in place.
       touches: TOUCH buffer for the ads seen; `at` is left to the caller (hours in `touch_h`).
@@ -204,7 +204,7 @@ def settle(constants, moment, hot, cold, kept, pending, count, until_h, counts, 
     """Lets the orders fall due that are due before `until_h`.
 
     Args:
-      kept: see undo.py.
+      kept: as in `meet`.
       pending: `[count]` positions of users with a pending order; the ones that stay are moved to
         the front, in their order.
       orders: CONVERSION buffer; times are left to the caller (`order_h[., 0]` due, `[., 1]` decided).

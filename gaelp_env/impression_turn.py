@@ -31,7 +31,6 @@ from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.turn import end_tick, tightest
-from gaelp_env.undo import nothing_kept
 
 
 @njit(inline="always")
@@ -143,7 +142,7 @@ def close_turn(constants, plan, desk):  # type: ignore[no-untyped-def]
     order_h = carray(pointer(desk.order_h), (desk.room, 2), np.float64)
     first = desk.n_orders
     stay, due = settle(
-        constants, moments, hot, cold, nothing_kept(desk.hot), pending, desk.n_pending, p.tick_h * (r.tick + 1), ledgers,
+        constants, moments, hot, cold, None, pending, desk.n_pending, p.tick_h * (r.tick + 1), ledgers,
         records, orders[first:], order_h[first:],
     )  # fmt: skip
     desk.n_pending = stay

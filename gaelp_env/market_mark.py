@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.births import born
 from gaelp_env.config import MarketConfig
 from gaelp_env.market_desk import Seated
 from gaelp_env.population import CHANGED
@@ -25,7 +24,7 @@ class Marked(Seated):
     def __init__(self, config: MarketConfig, users: NDArray[Any], record: NDArray[Any]) -> None:
         super().__init__(config, users, record)
         self._whole: Checkpoint | None = None
-        self._undo = Undo(born(config, 0, 0, 1, 0, 0.0))
+        self._undo = Undo()
         self._marked_record = self._records.copy()
         self._marked_pending = np.zeros(0, np.int64)
 

@@ -6,6 +6,7 @@ and there hold as much as the whole; these arrays ask for small ones.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 from typing import Any
@@ -31,8 +32,6 @@ def paged(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
     space = mmap.mmap(-1, size, flags=flags)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        try:
+        with contextlib.suppress(OSError):  # a kernel without large pages knows no such advice
             space.madvise(mmap.MADV_NOHUGEPAGE)
-        except OSError:  # a kernel without large pages knows no such advice, and needs none
-            pass
     return np.frombuffer(space, kind).reshape(sides)

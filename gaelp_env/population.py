@@ -125,7 +125,7 @@ class Population:
         """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
         if len(columns[0]) >= self.size and columns[0] is not self.hot:
             for rows, column in zip(columns, self.columns(), strict=True):
-                rows[: self.size] = column[: self.size]
+                octets(rows)[: self.size] = octets(column)[: self.size]
             self.hot, self.cold, self.number, self.rate = columns
             self.version += 1
 
@@ -171,7 +171,7 @@ class Population:
             old = self.columns()
             self._allocate(size + size // 4)
             for before, after in zip(old, self.columns(), strict=True):
-                after[: self.size] = before[: self.size]
+                octets(after)[: self.size] = octets(before)[: self.size]
 
     def index_of(self, number: int) -> int:
         """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""

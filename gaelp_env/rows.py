@@ -1,6 +1,6 @@
 """How a person lies in memory, and the record that every store and every caller has of them.
 
-In memory: two cache lines that are touched at meetings (HOT) and one that is touched at ads and orders (COLD).
+In memory: two cache lines that are touched at meetings (HOT) and one at ads and orders (COLD).
 The record USER has the same fields; the last touches take four bits each in memory, and two bytes there.
 """
 

@@ -21,7 +21,6 @@ from gaelp_env.pointers import pointer, prices_of
 from gaelp_env.population import COLD, HOT, WORDS_COLD, WORDS_HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.rivalry import let_adapt, make_tables
-from gaelp_env.undo import nothing_kept
 
 ADDRESSES = (
     "hot", "cold", "number", "rate", "record", "moment", "ledger", "tables", "index", "counts",
@@ -152,7 +151,7 @@ def _meet(constants, desk, listed, charges):  # type: ignore[no-untyped-def]
         constants, carray(pointer(desk.moment), 1, MOMENT),
         carray(pointer(desk.number), desk.capacity, np.uint32),
         carray(pointer(desk.hot), desk.capacity, HOT), carray(pointer(desk.cold), desk.capacity, COLD),
-        nothing_kept(desk.hot), carray(pointer(desk.index), desk.capacity + 1, np.int64),
+        None, carray(pointer(desk.index), desk.capacity + 1, np.int64),
         carray(pointer(desk.counts), desk.capacity + 1, np.int64), listed,
         carray(pointer(desk.ledger), 1, LEDGER), carray(pointer(desk.record), 1, RECORD),
         carray(pointer(desk.touches), desk.room, TOUCH), won, pending[desk.n_pending :],
@@ -222,7 +221,7 @@ def _close(constants, plan, desk, given):  # type: ignore[no-untyped-def]
     stay, due = settle(
         constants, moments, carray(pointer(desk.hot), desk.capacity, HOT),
         carray(pointer(desk.cold), desk.capacity, COLD),
-        nothing_kept(desk.hot), carray(pointer(desk.pending), desk.waiting, np.int64), desk.n_pending, p.tick_h * (r.tick + 1),
+        None, carray(pointer(desk.pending), desk.waiting, np.int64), desk.n_pending, p.tick_h * (r.tick + 1),
         ledgers, records, carray(pointer(desk.orders), desk.waiting, CONVERSION),
         carray(pointer(desk.order_h), (desk.waiting, 2), np.float64),
     )  # fmt: skip

@@ -1,9 +1,10 @@
 """The way back to a mark in a large market: what lines of the people were before they first changed.
 
-A person's row is three cache lines: the scores and the clocks, the counts, and the last touches with the order
-that is pending (the cold half). A line is kept at most once, when it first changes after the mark, and only those
-of its words that differ from a newborn's. So a mark costs next to nothing, and the way back takes memory and
-time for what has changed, not for everybody who lives here. Those born after the mark are cut off.
+A person's row is three cache lines: the scores and the clocks, the counts, and the last touches with the
+order that is pending (the cold half). A line is kept at most once, when it first changes after the mark, and
+only those of its words that differ from what they mostly are. So a mark costs next to nothing, and the way
+back takes memory and time for what has changed, not for everybody who lives here. Those born after the mark
+are cut off.
 
 The lines of a block of users lie one after the other in a stream of the block's own, so threads need not
 wait for each other; a stream has room for the worst case, and memory for what is in it (pages.py).
@@ -14,7 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit  # type: ignore[attr-defined]
+from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from gaelp_env.pages import paged
@@ -31,13 +33,14 @@ WORDS = LINES * LINE_WORDS
 """Words of four bytes in a person's row."""
 _HOT_WORDS, _COLD_WORDS = HOT.itemsize // 4, COLD.itemsize // 4
 _ROOM = BLOCK_USERS * (LINE_WORDS + 1) + 1
-"""Words that the lines of one kind of a block can take: a head each, all of its words, and one to write ahead."""
+"""Words that the lines of one kind of a block can take: heads, all their words, and one to write ahead."""
 _PLACE = 0xFFFF
+_ASKED = 500
 
 
 def _words_of(record: np.dtype[Any], names: tuple[str, ...]) -> int:
     """The words of a record in which these fields lie, as bits."""
-    fields = record.fields or {}
+    fields: Any = record.fields or {}
     return sum(1 << fields[name][1] // 4 for name in names)
 
 
@@ -46,19 +49,7 @@ FIXED = (_words_of(HOT, ("number", "rate", "propensity", "leaves_h")), 0, _words
 
 
 @njit(inline="always")
-def nothing_kept(address):  # type: ignore[no-untyped-def]
-    """As `Undo.kept` where nothing is kept; the address is anybody's."""
-    none = pointer(address)
-    return (
-        carray(none, (0, _HOT_WORDS), np.uint32), carray(none, (0, _COLD_WORDS), np.uint32),
-        carray(none, (0, LINES, 0), np.uint32), carray(none, (0, LINES), np.int64),
-        carray(none, (0, LINE_WORDS), np.uint32),
-    )  # fmt: skip
-
-
-@njit(inline="always")
-def uncounted(kept):  # type: ignore[no-untyped-def]
-    """The same arrays without a count of their owners, which would be kept at every call they are passed to."""
+def _uncounted(kept):  # type: ignore[no-untyped-def]
     return (
         carray(pointer(np.uint64(kept[0].ctypes.data)), kept[0].shape, np.uint32),
         carray(pointer(np.uint64(kept[1].ctypes.data)), kept[1].shape, np.uint32),
@@ -69,15 +60,7 @@ def uncounted(kept):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def look(kept, row, i, old):  # type: ignore[no-untyped-def]
-    """Copies a row before it may change, unless all its lines are kept already.
-
-    Args:
-      kept: of `Undo.kept`.
-      row, i: the user's hot half, and position.
-      old: `[WORDS]` uint32, written.
-    Returns: whether it was copied.
-    """
+def _look(kept, row, i, old):  # type: ignore[no-untyped-def]
     wanted = len(kept[2]) > 0 and row.marks & KEPT != KEPT
     if wanted:
         for k in range(_HOT_WORDS):
@@ -89,7 +72,7 @@ def look(kept, row, i, old):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _keep(kept, row, i, line, old):  # type: ignore[no-untyped-def]
-    """Writes one line of `old` to the stream of the user's block: a head, then the words unlike a newborn's."""
+    """Writes one line of `old` to the stream of the user's block: a head, then the words that are unusual."""
     one, block = np.uint64(1), i >> BLOCK_BITS
     stream, usual, variable = kept[2][block, line], kept[4][line], np.uint64(~FIXED[line])
     head = np.uint64(kept[3][block, line])
@@ -106,16 +89,14 @@ def _keep(kept, row, i, line, old):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def keep_all(kept, row, i, old):  # type: ignore[no-untyped-def]
-    """Keeps all lines of a row that are not kept yet, from its copy of before."""
+def _keep_all(kept, row, i, old):  # type: ignore[no-untyped-def]
     for line in range(LINES):
         if not row.marks & 2 << line:
             _keep(kept, row, i, line, old)
 
 
 @njit(nogil=True)
-def keep_what_changed(kept, row, i, old):  # type: ignore[no-untyped-def]
-    """Keeps the lines of a row that have changed since its copy; the first one in any case."""
+def _keep_changed(kept, row, i, old):  # type: ignore[no-untyped-def]
     if not row.marks & 2:
         _keep(kept, row, i, 0, old)
     if not row.marks & 4:
@@ -132,13 +113,62 @@ def keep_what_changed(kept, row, i, old):  # type: ignore[no-untyped-def]
             _keep(kept, row, i, 2, old)
 
 
+def uncounted(kept: Any) -> Any:
+    """In compiled code: the same arrays without a count of their owners, which each call would move."""
+    raise NotImplementedError("compiled code only")
+
+
+def look(kept: Any, row: Any, i: Any, old: Any) -> Any:
+    """In compiled code: copies a row before it may change, unless all its lines are kept already.
+
+    Args:
+      kept: of `Undo.kept`; None where nothing is kept, and then there is no code for it either.
+      row, i: the user's hot half, and position.
+      old: `[WORDS]` uint32, written.
+    Returns: whether it was copied.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+def keep_all(kept: Any, row: Any, i: Any, old: Any) -> Any:
+    """In compiled code: keeps all lines of a row that are not kept yet, from its copy of before."""
+    raise NotImplementedError("compiled code only")
+
+
+def keep_what_changed(kept: Any, row: Any, i: Any, old: Any) -> Any:
+    """In compiled code: keeps the lines of a row that have changed since its copy; the first in any case."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(uncounted)
+def _(kept):  # type: ignore[no-untyped-def]
+    if isinstance(kept, types.NoneType):
+        return lambda kept: None
+    return lambda kept: _uncounted(kept)
+
+
+def _unless_none(verb: Any, work: Any, nothing: Any) -> None:
+    """Compiles `verb` as `work`, or as `nothing` where `kept` is None."""
+
+    @overload(verb)
+    def _(kept, row, i, old):  # type: ignore[no-untyped-def]
+        if isinstance(kept, types.NoneType):
+            return lambda kept, row, i, old: nothing
+        return lambda kept, row, i, old: work(kept, row, i, old)
+
+
+_unless_none(look, _look, False)
+_unless_none(keep_all, _keep_all, None)
+_unless_none(keep_what_changed, _keep_changed, None)
+
+
 @njit(cache=True, nogil=True)
 def _keep_rows(kept, hot, positions):  # type: ignore[no-untyped-def]
     old = np.empty(WORDS, np.uint32)
     for i in positions:
         row = hot[i]
-        if look(kept, row, i, old):
-            keep_all(kept, row, i, old)
+        if _look(kept, row, i, old):
+            _keep_all(kept, row, i, old)
 
 
 @njit(inline="always")
@@ -189,6 +219,17 @@ def _let_go(kept, hot, block):  # type: ignore[no-untyped-def]
         filled[block, line] = 0
 
 
+def _usual_words(people: Population) -> NDArray[np.uint32]:
+    """`[LINES, LINE_WORDS]`, what each word of a row mostly is, by a few people from everywhere."""
+    where = np.linspace(0, people.size - 1, min(people.size, _ASKED)).astype(np.int64)
+    halves = [column[where].view(np.uint32).reshape(len(where), -1) for column in people.columns()[:2]]
+    usual = np.zeros(WORDS, np.uint32)
+    for k, words in enumerate(np.hstack(halves).T):
+        found, times = np.unique(words, return_counts=True)
+        usual[k] = found[times.argmax()]
+    return usual.reshape(LINES, LINE_WORDS)
+
+
 Kept = tuple[
     NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]
 ]
@@ -203,11 +244,8 @@ class Undo:
       filled: `[blocks, LINES]`, words in the streams.
     """
 
-    def __init__(self, newborn: NDArray[Any]) -> None:
-        """For a market whose newborns look like this one, `[1]` of USER."""
-        people = Population(newborn)
-        usual = [people.hot[:1].view(np.uint32), people.cold[:1].view(np.uint32)]
-        self._usual = np.concatenate(usual).reshape(LINES, LINE_WORDS)
+    def __init__(self) -> None:
+        self._usual = np.zeros((LINES, LINE_WORDS), np.uint32)
         self.begun, self.size = False, 0
         self.filled = np.zeros((0, LINES), np.int64)
         self._streams = np.zeros((0, LINES, 0), np.uint32)
@@ -218,7 +256,7 @@ class Undo:
         return 4 * int(self.filled.sum())
 
     def kept(self, people: Population) -> Kept:
-        """Where compiled loops keep lines: the columns as words, streams, their lengths, a newborn's lines."""
+        """Where compiled loops keep lines: the columns as words, streams, their lengths, usual words."""
         size = len(people.hot)
         words = people.hot.view(np.uint32).reshape(size, -1), people.cold.view(np.uint32).reshape(size, -1)
         if self.begun:
@@ -238,6 +276,7 @@ class Undo:
                 paged((room, LINES, _ROOM), np.uint32),
                 np.zeros((room, LINES), np.int64),
             )
+        self._usual[:] = _usual_words(people)
         self.begun = True
 
     def end(self, people: Population) -> None:

@@ -51,11 +51,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "closing": ("config", "ledger", "opening", "pacing"),
     "opening": (*LAYOUT, *TOPICS, "constants", "plan"),
     "by_hand": (*PERSON, "exposure", "visiting", "encounters"),
-    "turn": (*PERSON, *TICK, "births", "encounters", "closing", "undo"),
+    "turn": (*PERSON, *TICK, "births", "encounters", "closing"),
     "turn_desk": ("ledger", "population", "turn"),
     "turns": ("constants", "ledger", "plan", "threads", "turn", "turn_desk", "market"),
     "market_desk": (*LAYOUT, "constants", "plan", "rivalry", "blocks", "worth", "tick", "turn_desk"),
-    "market_mark": (*LAYOUT, "births", "rivalry", "tick", "undo", "market_desk"),
+    "market_mark": (*LAYOUT, "rivalry", "tick", "undo", "market_desk"),
     "market": (
         *LAYOUT,
         *TOPICS,
@@ -89,7 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "wrappers": ("config", "actions"),
     "impression_desk": ("ledger", "pointers"),
     "impression_view": (*PERSON, "opening"),
-    "impression_turn": (*PERSON, *TICK, "births", "encounters", "turn", "undo", *DESK),
+    "impression_turn": (*PERSON, *TICK, "births", "encounters", "turn", *DESK),
     "impression_kernel": (
         *PERSON,
         *TICK,

@@ -160,7 +160,7 @@ class TestLarge:
         for row in rows:
             assert isinstance(row, LeftOut)
             assert row.why == (
-                "2.0 GB of memory are free, and the birth of 10,000,000 users takes 9.0 GB at its height"
+                "2.0 GB of memory are free, and the birth of 10,000,000 users takes 3.5 GB at its height"
             )
 
     def test_a_quick_run_and_a_silent_system_are_said(self, monkeypatch: pytest.MonkeyPatch) -> None:

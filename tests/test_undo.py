@@ -217,6 +217,11 @@ def test_pages_are_zeros_and_may_be_written() -> None:
         assert (array == 7).all()
 
 
+def leave_and_return(world: World) -> None:
+    world.close()
+    world.reset(5)
+
+
 VERBS: dict[str, Callable[[World], object]] = {
     "step": lambda world: world.step(bids_of(1, world.ticks, reference_cpm(BUSY))),
     "three steps": lambda world: [world.step(3.0 * reference_cpm(BUSY)) for _ in range(3)],
@@ -228,7 +233,7 @@ VERBS: dict[str, Callable[[World], object]] = {
     "end": lambda world: world.end_episode(),
     "commit": lambda world: world.commit(),
     "rollback": lambda world: world.rollback(),
-    "leave and return": lambda world: (world.close(), world.reset(5)),
+    "leave and return": lambda world: leave_and_return(world),
 }
 
 
