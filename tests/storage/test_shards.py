@@ -181,9 +181,10 @@ def test_all_shards_have_one_birth(url: str) -> None:
         main.acquire(birth(), expected=None)
     lease = main.acquire(birth("one"), expected=None)
     main.commit([(lease, batch(0, [1], world="one"))])
+    beside = open_store(f"sqlite:///{shard_path(url.removeprefix('sqlite:///'), 'one', 1)}")
     with pytest.raises(WorldExists, match=r"lives in the file .*my\.db'"):
-        open_store(shard_url(url, "one", 1, 4)).acquire(replace(FOUR, world="one"), 1, expected=None)
-    for store in (main, kept[0]):
+        beside.acquire(replace(FOUR, world="one"), 1, expected=None)
+    for store in (main, beside, kept[0]):
         store.close()
 
 
