@@ -47,7 +47,7 @@ class Wire:
         self._client: Any = None
         self._reader: Any = None
         self._location = ""
-        self._known: set[str] = set()
+        self.known: set[str] = set()
 
     # ---- what there is
 
@@ -91,7 +91,7 @@ class Wire:
 
     def need(self, table: Table, statement: str = "") -> None:
         """Makes a table if it is not there, and looks once that it is as it must be. Raises NotAStore."""
-        if table.name in self._known:
+        if table.name in self.known:
             return
         found = self.found(table.name)
         if found is None:
@@ -100,11 +100,11 @@ class Wire:
         if found is None:
             raise NotAStore(f"The table {table.name} could not be made in {self.where}.")
         check(self.where, table, found)
-        self._known.add(table.name)
+        self.known.add(table.name)
 
     def forget(self, name: str) -> None:
         """No longer takes for granted that a table is there."""
-        self._known.discard(name)
+        self.known.discard(name)
 
     # ---- what is done
 

@@ -32,7 +32,7 @@ CREATE_WORLDS = create(worlds_table) + (
 
 STANDS = (
     "SELECT w.* EXCEPT (base_market), d.epoch AS delta_epoch, d.sequence AS delta_sequence,"
-    " d.stamp_us AS delta_stamp_us, d.summary AS delta_summary"
+    " d.stamp_us AS delta_stamp_us, d.fresh AS delta_fresh, d.summary AS delta_summary"
     f" FROM `{WORLDS}` AS w LEFT JOIN (SELECT * FROM `{DELTAS}` WHERE piece = 0) AS d"
     " ON d.world = w.world AND d.shard = w.shard AND d.sequence > IFNULL(w.base_sequence, -1)"
     " WHERE @world IS NULL OR w.world IN (@world, '')"
@@ -142,7 +142,8 @@ BEGIN_FOLD = f"UPDATE `{WORLDS}` SET version = version + 1, lease_heard_us = @wa
 
 END_FOLD = (
     f"UPDATE `{WORLDS}` SET version = version + 1, born_us = IFNULL(born_us, @born), users_table = @users,"
-    " dtype = @dtype, folded = @folded, base_sequence = @base, base_stamp_us = @stamp, base_market = @market,"
+    " dtype = @dtype, folded = @folded, base_sequence = @base, base_stamp_us = @stamp,"
+    " base_market = IF(@moved, @market, base_market),"
     f" base_summary = @summary WHERE {_MINE} AND IFNULL(folded, -1) <= @folded"
 )
 
@@ -244,13 +245,17 @@ PRUNE_USERS = "DELETE FROM `{table}` WHERE NOT is_active AND last_seen < @moment
 PRUNE_EVENTS = "DELETE FROM `{table}` WHERE world = @world AND `{moment}` < @moment"
 FORGET_USERS = "DELETE FROM `{table}` WHERE user_id IN UNNEST(@names)"
 FORGET_EVENTS = "DELETE FROM `{table}` WHERE world = @world AND number IN UNNEST(@numbers)"
-FORGET_DELTA = (
-    f"DELETE FROM `{DELTAS}` WHERE world = @world AND shard = @shard AND sequence = @sequence"
-    " AND epoch = @epoch"
+VOID_DELTAS = (
+    f"DELETE FROM `{DELTAS}` WHERE world = @world AND shard = @shard"
+    " AND CONCAT(CAST(epoch AS STRING), '-', CAST(sequence AS STRING)) NOT IN UNNEST(@valid)"
 )
+"""Commits of a shard that never were, or are no longer, of its world."""
 ENTOMB = (
-    f"UPDATE `{PEOPLE}` SET gone = TRUE, record = NULL, user_id = NULL"
-    " WHERE world = @world AND shard = @shard AND number IN UNNEST(@numbers)"
+    f"MERGE `{PEOPLE}` AS t USING (SELECT number FROM UNNEST(@numbers) AS number) AS s"
+    " ON t.world = @world AND t.shard = @shard AND t.number = s.number"
+    " WHEN MATCHED THEN UPDATE SET gone = TRUE, record = NULL, user_id = NULL"
+    " WHEN NOT MATCHED THEN INSERT (world, shard, number, gone, created_us, updated_us)"
+    " VALUES (@world, @shard, s.number, TRUE, 0, 0)"
 )
 ERASED = f"UPDATE `{WORLDS}` SET erased_at = @at, version = version + 1 WHERE {_MINE}"
 
@@ -259,3 +264,19 @@ ERASED = f"UPDATE `{WORLDS}` SET erased_at = @at, version = version + 1 WHERE {_
 CLEAR_EVENTS = "DELETE FROM `{table}` WHERE world = @world AND gaelp_shard IN UNNEST(@shards)"
 CLEAR_PEOPLE = f"DELETE FROM `{PEOPLE}` WHERE world = @world AND shard IN UNNEST(@shards)"
 CLEAR_USERS = "DELETE FROM `{table}` WHERE TRUE"
+STAMPS_OF_ROWS = (
+    f"UPDATE `{PEOPLE}` AS p SET created_us = UNIX_MICROS(u.created_at), updated_us = UNIX_MICROS(u.updated_at)"
+    " FROM `{table}` AS u WHERE p.world = @world AND u.user_id = IFNULL(p.user_id, FORMAT('u%09d', p.number))"
+)
+"""Records get the stamps of their public rows."""
+
+
+def replace_deltas(stage: str) -> str:
+    """Commits written anew in place of what they were, in one statement."""
+    return (
+        f"MERGE `{DELTAS}` AS t USING `{stage}` AS s ON t.world = s.world AND t.shard = s.shard"
+        " AND t.epoch = s.epoch AND t.sequence = s.sequence AND t.piece = s.piece"
+        " WHEN MATCHED THEN UPDATE SET pieces = s.pieces, crc = s.crc, body = s.body"
+        " WHEN NOT MATCHED BY SOURCE AND t.world = @world AND t.shard = @shard"
+        " AND t.sequence IN UNNEST(@sequences) THEN DELETE"
+    )
