@@ -60,8 +60,12 @@ def measure_train(effort: Effort, say: Say, profile: dict[str, Any]) -> Iterator
     )  # fmt: skip
 
 
-def train_profile(steps: int, worlds: int) -> dict[str, float]:
-    """Seconds by part (PARTS) of a run of `gaelp train` with so many steps at least, and its `steps`."""
+def train_profile(steps: int, worlds: int, users: int | None = None) -> dict[str, float]:
+    """Seconds by part (PARTS) of a run of `gaelp train` with so many steps at least, and its `steps`.
+
+    Args:
+      users: people of a world; None for as many as the command gives it.
+    """
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import EvalCallback
@@ -96,8 +100,12 @@ def train_profile(steps: int, worlds: int) -> dict[str, float]:
         return done
 
     with tempfile.TemporaryDirectory(prefix="gaelp-bench-") as folder, redirect_stdout(StringIO()):
+        config = None
+        if users is not None:
+            config = str(Path(folder) / "small.yaml")
+            Path(config).write_text(f"people:\n  users: {users}\n")
         options = train.TrainOptions(
-            store=f"sqlite:///{Path(folder) / 'train.db'}", steps=steps, worlds=worlds, seed=1,
+            store=f"sqlite:///{Path(folder) / 'train.db'}", steps=steps, worlds=worlds, seed=1, config=config,
             out=str(Path(folder) / "run"), evaluate=False, quiet=True,
         )  # fmt: skip
         try:

@@ -62,8 +62,7 @@ def all_bids_cpm(
             f"{a[place, entry]}; give a number from -1 (no bid) to 1 (the highest bid)."
         )
     bids = np.empty((len(a), len(CHANNELS), audiences))
-    for market, numbers in enumerate(a.reshape(bids.shape)):
-        _fill(numbers, levels[market, 0], levels[market, 1], bids[market])
+    _fill_all(a.reshape(bids.shape), levels, bids)
     return bids if audiences > 1 else bids[:, :, 0].copy()
 
 
@@ -86,6 +85,12 @@ def _fill(a, reference, log_multiple, bids):  # type: ignore[no-untyped-def]
     for k in range(bids.shape[0]):
         for j in range(bids.shape[1]):
             bids[k, j] = bid_of(a[k, j], reference[k], log_multiple[k])
+
+
+@njit(cache=True)
+def _fill_all(a, levels, bids):  # type: ignore[no-untyped-def]
+    for market in range(len(a)):
+        _fill(a[market], levels[market, 0], levels[market, 1], bids[market])
 
 
 def _numbers(action: Any, audiences: int, markets: tuple[int, ...] = ()) -> NDArray[np.float64]:

@@ -17,10 +17,8 @@ from gaelp_env.journey import NEVER_H
 from gaelp_env.ledger import SCORE_UNIT
 from gaelp_env.plan import plan_of
 from gaelp_env.pointers import pointer
-from gaelp_env.population import COLD, EMPTY_MINUTE, HOT, NEVER_S, RING, USER
+from gaelp_env.population import COLD, EMPTY_MINUTE, HOT, NEVER_S, RING, USER, WORDS_COLD, WORDS_HOT
 from gaelp_env.sessions import NO_SOURCE
-
-WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
 
 
 @njit(inline="always")

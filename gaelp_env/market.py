@@ -321,11 +321,15 @@ class Market(Seated):
         self.record["episode_revenue_micro"] += ledger["attributed_revenue_micro"]
         return order
 
-    def checkpoint(self) -> Checkpoint:
-        """A full copy of the state, to roll back to."""
-        size = self.population.size
-        columns = tuple(column[:size].copy() for column in self.population.columns())
-        return Checkpoint(columns, self._records.copy(), self._pending.copy())
+    def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
+        """A full copy of the state, to roll back to.
+
+        Args:
+          into: a checkpoint that nobody needs any more; its memory is used again, if it is large enough.
+        """
+        room = self.population.copied(None if into is None else into.room)
+        columns = tuple(column[: self.population.size] for column in room)
+        return Checkpoint(columns, self._records.copy(), self._pending.copy(), room)
 
     def rollback(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint, which stays good for another time."""

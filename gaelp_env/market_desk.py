@@ -24,11 +24,12 @@ class Seated:
 
     Attributes:
       config: the constants.
+      fingerprint: of the constants.
       population: the people.
     """
 
     def __init__(self, config: MarketConfig, users: NDArray[Any], record: NDArray[Any]) -> None:
-        self.config = config
+        self.config, self.fingerprint = config, config.fingerprint()
         self.population = Population(users)
         self._records = np.array([record], RECORD)
         self._constants = constants_of(config)
@@ -81,7 +82,8 @@ class Seated:
         return Tick(self._blocks.ledgers[0].copy(), *desk.seen(came), desk.visits(came), orders, self._epoch)
 
     def kept_behind(self, came: list[int], touches: bool) -> tuple[Any, ...]:
-        """Of that, what an EpisodeLog keeps: (touchpoints, their hours, orders, wins, epoch)."""
+        """Of that, what an EpisodeLog keeps: (touchpoints, their hours, orders, wins, epoch); the first two
+        are live, until the next tick."""
         desk = self._desk
         return (*desk.touches(came, touches), desk.orders(came, self._epoch), came[WINS], self._epoch)
 

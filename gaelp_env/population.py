@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.histories import order_histories, touch_histories
@@ -101,6 +102,7 @@ COLD = np.dtype(
     ]
 )
 USER = np.dtype(HOT.descr + COLD.descr)
+WORDS_HOT, WORDS_COLD = HOT.itemsize // 8, COLD.itemsize // 8
 EMPTY_MINUTE = 0xFFFFFFFF
 LINE = 64
 """Bytes of a cache line."""
@@ -153,8 +155,19 @@ class Population:
         if size > len(self.hot):
             self._allocate(size)
         for column, rows in zip(self.columns(), columns, strict=True):
-            column[:size] = rows
+            _octets(column)[:size] = _octets(rows)
         self.size = size
+
+    def copied(self, room: tuple[NDArray[Any], ...] | None) -> tuple[NDArray[Any], ...]:
+        """Copies everybody into `room`, columns as `columns()` has them, or into new ones if it is too short.
+
+        Returns: the room; the first `size` rows of each column are the copy.
+        """
+        if room is None or len(room[0]) < self.size:
+            room = tuple(np.empty(self.size + self.size // 16, column.dtype) for column in self.columns())
+        for copy, column in zip(room, self.columns(), strict=True):
+            _octets(copy)[: self.size] = _octets(column)[: self.size]
+        return room
 
     def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
         """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
@@ -206,10 +219,26 @@ class Population:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drops the rows where `mask` `[size]` is false."""
-        kept = np.flatnonzero(mask)
-        for column in (*self.octets(), self.number, self.rate):
-            column[: len(kept)] = column[kept]
-        self.size = len(kept)
+        hot = self.hot.view(np.uint64).reshape(-1, WORDS_HOT)
+        cold = self.cold.view(np.uint64).reshape(-1, WORDS_COLD)
+        self.size = _close_ranks(hot, cold, self.number, self.rate, self.changed, mask, self.size)
+
+
+@njit(cache=True, nogil=True)
+def _close_ranks(hot, cold, number, rate, changed, mask, size):  # type: ignore[no-untyped-def]
+    """Moves the rows where `mask` is true together; those before the first gap stay. Returns: how many."""
+    to = 0
+    while to < size and mask[to]:
+        to += 1
+    for i in range(to, size):
+        if mask[i]:
+            for word in range(hot.shape[1]):
+                hot[to, word] = hot[i, word]
+            for word in range(cold.shape[1]):
+                cold[to, word] = cold[i, word]
+            number[to], rate[to], changed[to] = number[i], rate[i], changed[i]
+            to += 1
+    return to
 
 
 def _in_lines(count: int, record: np.dtype[Any]) -> NDArray[Any]:

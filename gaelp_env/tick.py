@@ -81,8 +81,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A market as it was: opaque, for `Market.rollback`."""
+    """A market as it was: opaque, for `Market.rollback`. `columns` are the beginnings of those of `room`."""
 
     columns: tuple[NDArray[Any], ...]
     record: NDArray[Any]
     pending: NDArray[np.int64]
+    room: tuple[NDArray[Any], ...]

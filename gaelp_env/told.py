@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gaelp_env.config import CHANNELS, MarketConfig
@@ -24,12 +25,21 @@ _MONEY = {
 BEGUN = ("tick", "episode_number", "budget_left")
 """What a reset tells."""
 
+
+def _word(name: str, dtype: np.dtype[Any] = RECORD) -> int:
+    """Which word of a record a field begins with."""
+    assert dtype.fields is not None
+    return int(dtype.fields[name][1]) // 8
+
+
 _FIELDS = LEDGER.names or ()
-_STARTS = np.array([LEDGER.fields[name][1] // 8 for name in _FIELDS]) if LEDGER.fields else np.zeros(0, int)
-_WORDS = LEDGER.itemsize // 8
-_LAST = RECORD.fields["last"][1] // 8 if RECORD.fields else 0
-_COUNT_ROWS = [_FIELDS.index(name) for name in _COUNTS]
-_MONEY_ROWS = [_FIELDS.index(name) for name in _MONEY.values()]
+_STARTS = np.array([_word(name, LEDGER) for name in _FIELDS])
+_ENDS = np.append(_STARTS, LEDGER.itemsize // 8) + _word("last")
+_COUNT_ROWS = np.array([_FIELDS.index(name) for name in _COUNTS])
+_MONEY_ROWS = np.array([_FIELDS.index(name) for name in _MONEY.values()])
+_SPEND, _MARGIN = list(_MONEY).index("spend"), list(_MONEY).index("margin")
+_AMOUNTS = (*_MONEY, "budget_left", "profit", *(f"bid_{channel}" for channel in CHANNELS))
+_SPENT = np.array([_word(name) for name in ("episode", "spent_micro", "day_spent_micro", "spend_micro")])
 _SLICES = {
     name: slice(start, start + LEDGER[name].itemsize // 8)
     for name, start in zip(_FIELDS, _STARTS.tolist(), strict=True)
@@ -70,15 +80,40 @@ def tell_all(
     Returns: name -> `[N]` of int64 or float64.
     """
     count = len(records)
-    ledgers = records.view(np.int64).reshape(count, -1)[:, _LAST : _LAST + _WORDS]
-    totals = np.add.reduceat(ledgers, _STARTS, axis=1).T
-    told: dict[str, NDArray[Any]] = dict(zip(_COUNTS, totals[_COUNT_ROWS], strict=True))
-    told |= zip(_MONEY, totals[_MONEY_ROWS] / MICRO, strict=True)
-    told |= tell_begun(records, limits) | {"tick": told["tick"]}
-    told["profit"] = told["margin"] - told["spend"]
-    dearest = np.ascontiguousarray(bids.reshape(count, K, -1).max(axis=2).T)
-    told |= zip([f"bid_{channel}" for channel in CHANNELS], dearest, strict=True)
-    return told
+    counts, amounts = np.zeros((len(_COUNTS) + 1, count), np.int64), np.zeros((len(_AMOUNTS), count))
+    words = records.view(np.int64).reshape(count, -1)
+    _tell(words, _ENDS, _COUNT_ROWS, _MONEY_ROWS, _SPENT, bids.reshape(count, K, -1), limits, counts, amounts)
+    told = dict(zip((*_COUNTS, "episode_number"), counts, strict=True))
+    return told | dict(zip(_AMOUNTS, amounts, strict=True))
+
+
+@njit(cache=True, nogil=True)
+def _tell(words, ends, count_rows, money_rows, spent, bids, limits, counts, amounts):  # type: ignore[no-untyped-def]
+    """Fills in the columns of `tell_all`, `[., N]`.
+
+    Args:
+      words: `[N, .]`, the market records.
+      ends: where the figures of the last ticks begin among these, and where the last one ends.
+      count_rows, money_rows: which figures are told as they are, and as currency.
+      spent: which words are the number of the episode and the spend of the periods of `limits`.
+    """
+    figures, money = np.empty(len(ends) - 1, np.int64), len(money_rows)
+    for market in range(len(words)):
+        record = words[market]
+        for figure in range(len(figures)):
+            figures[figure] = record[ends[figure] : ends[figure + 1]].sum()
+        for row in range(len(count_rows)):
+            counts[row, market] = figures[count_rows[row]]
+        counts[-1, market] = record[spent[0]] + 1
+        for row in range(money):
+            amounts[row, market] = figures[money_rows[row]] / MICRO
+        left = limits[market, 0] - record[spent[1]]
+        for period in range(1, limits.shape[1]):
+            left = min(left, limits[market, period] - record[spent[1 + period]])
+        amounts[money, market] = left / MICRO
+        amounts[money + 1, market] = amounts[_MARGIN, market] - amounts[_SPEND, market]
+        for channel in range(K):
+            amounts[money + 2 + channel, market] = bids[market, channel].max()
 
 
 def tell_begun(records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

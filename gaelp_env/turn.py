@@ -12,13 +12,13 @@ from numba import carray, njit  # type: ignore[attr-defined]
 
 from gaelp_env.arrivals import list_comers
 from gaelp_env.auction import OWNED
-from gaelp_env.births import WORDS_COLD, WORDS_HOT, births_by, take_in
+from gaelp_env.births import births_by, take_in
 from gaelp_env.closing import close_budgets, close_tick
 from gaelp_env.encounters import meet, settle
 from gaelp_env.ledger import CONVERSION, LEDGER, MOMENT, RECORD, TOUCH, VISIT, A, K
 from gaelp_env.opening import FEW, moved, open_moment, rank_bids, rank_floors
 from gaelp_env.pointers import pointer, prices_of
-from gaelp_env.population import COLD, HOT
+from gaelp_env.population import COLD, HOT, WORDS_COLD, WORDS_HOT
 from gaelp_env.prices import KNOTS
 from gaelp_env.rivalry import let_adapt, make_tables
 
@@ -44,7 +44,10 @@ TURN = np.dtype(
         ("need", "<i8"),  # rows or candidates that there was no room for
     ]
 )
-CAME = ("status", "listed", "total", "charges", "touches", "decided", "visits", "orders", "wins", "size")
+CAME = (
+    "status", "listed", "total", "charges", "touches", "decided", "visits", "orders", "wins", "size",
+    "clicks",
+)  # fmt: skip
 """What a call tells of each market, columns of its result."""
 
 
@@ -291,7 +294,8 @@ def play_turns(constants, plan, desks_at, first, last, bids, blank, came):  # ty
         desk.phase = CLOSED
         came[e, 0], came[e, 1], came[e, 2], came[e, 3] = PLAYED, listed, total, charges
         came[e, 4], came[e, 5], came[e, 6], came[e, 7] = touches, decided, visits, due
-        came[e, 8], came[e, 9] = 0, desk.size
+        came[e, 8], came[e, 9], came[e, 10] = 0, desk.size, 0
         for k in range(K):
             came[e, 8] += ledgers[0].wins[k]
+            came[e, 10] += ledgers[0].clicks[k]
     return short

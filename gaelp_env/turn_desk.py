@@ -14,7 +14,7 @@ from gaelp_env.turn import ADDRESSES, CAME, MORE_PEOPLE, TURN
 Came = list[int]
 """What a call tells of a market, in the order of turn.CAME."""
 TOUCHES, VISITS, ORDERS = CAME.index("touches"), CAME.index("visits"), CAME.index("orders")
-WINS = CAME.index("wins")
+WINS, CLICKS = CAME.index("wins"), CAME.index("clicks")
 SIZE = CAME.index("size")
 _FIELDS = TURN.names or ()
 _SIZE, _CAPACITY, _ROOM, _WAITING, _N_PENDING, _NEED = (
@@ -127,11 +127,11 @@ class Desk:
             self._wait(int(self._words[_N_PENDING]) + 2 * need)
 
     def touches(self, came: Came, wanted: bool) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The ads seen in the last tick, TOUCH and moments, if they are wanted; fresh arrays."""
+        """The ads seen in the last tick, TOUCH and moments, if they are wanted; live, until the next tick."""
         count = came[TOUCHES]
         if not wanted or not count:
             return self._no_touches
-        return self._events["touches"][:count].copy(), self._events["touch_h"][:count].copy()
+        return self._events["touches"][:count], self._events["touch_h"][:count]
 
     def seen(self, came: Came) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
         """The ads seen in the last tick: TOUCH, moments and click probabilities; fresh arrays."""

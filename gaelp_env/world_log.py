@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gaelp_env.ledger import CONVERSION, TOUCH
 from gaelp_env.population import moments
+from gaelp_env.rows import Rows, joined
 
 LABEL_BYTES = 64
 
@@ -80,6 +81,7 @@ class EpisodeLog:
     def __init__(self, touch_log: str) -> None:
         self._touch_log, self._kept = touch_log, TOUCH_LOGS[touch_log]
         self._finished: list[Events] = []
+        self._unsorted, self._unsorted_h = Rows(TOUCH), Rows(np.float64)
         self.begin(None, "")
 
     @property
@@ -90,7 +92,8 @@ class EpisodeLog:
         """Forgets the open episode and opens another one, at the market record as it is now."""
         self.label = label
         self._touches: list[NDArray[Any]] = []
-        self._unsorted: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
+        self._unsorted.clear()
+        self._unsorted_h.clear()
         self._conversions: list[NDArray[Any]] = []
         self._wins = 0
         if record is not None:
@@ -114,29 +117,35 @@ class EpisodeLog:
         """As `note`, of a whole tick: its touchpoints are brought into order when somebody asks for them.
 
         Args:
-          touches, at_h: TOUCH rows without their moment, and that moment in hours; kept, not copied.
+          touches, at_h: TOUCH rows without their moment, and that moment in hours; copied.
           epoch: moment of hour 0.
         """
         if self._touch_log != "none" and len(touches):
             if self._touch_log == "clicks":
                 clicked = touches["clicked"] != 0
                 touches, at_h = touches[clicked], at_h[clicked]
-            self._unsorted.append((touches, at_h))
+            self._unsorted.add(touches)
+            self._unsorted_h.add(at_h)
             self._epoch = epoch
         if len(conversions):
             self._conversions.append(conversions)
         self._wins += wins
 
+    def note_quiet(self, wins: int) -> None:
+        """As `note_tick`, of a tick in which nothing happened that is kept but auctions that were won."""
+        self._wins += wins
+
     def _sort(self) -> None:
         """Brings the touchpoints of whole ticks into order: by moment, equal ones by user number."""
-        if not self._unsorted:
+        if not self._unsorted.size:
             return
-        touches, at_h = (np.concatenate(parts) for parts in zip(*self._unsorted, strict=True))
+        at_h = self._unsorted_h.all()
         order = np.argsort(at_h, kind="stable")
-        touches = touches[order]
+        touches = self._unsorted.all()[order]
         touches["at"] = moments(at_h[order], self._epoch)
         self._touches.append(touches)
-        self._unsorted = []
+        self._unsorted.clear()
+        self._unsorted_h.clear()
 
     def finish(self, record: Any, epoch: np.datetime64, tick_h: float) -> None:
         """Closes the open episode: `record` is the market's after its last tick, episode counted."""
@@ -151,16 +160,24 @@ class EpisodeLog:
             came["clicks"], came["conversions"], came["margin_micro"],
         )  # fmt: skip
         self._finished.append(
-            Events(_joined(self._touches, TOUCH), _joined(self._conversions, CONVERSION), row)
+            Events(joined(self._touches, TOUCH), joined(self._conversions, CONVERSION), row)
         )
+
+    def pass_over(self) -> None:
+        """Closes the open episode as `finish` does, for a world whose events nobody will ever read."""
+        self._finished.append(_NOTHING)
+
+    def forget(self) -> None:
+        """As `take`, where nobody wants the events."""
+        self._finished = []
 
     def take(self) -> Events:
         """Hands out the events of all finished episodes, in order, and forgets them."""
         episodes, self._finished = self._finished, []
         return Events(
-            _joined([e.touchpoints for e in episodes], TOUCH),
-            _joined([e.conversions for e in episodes], CONVERSION),
-            _joined([e.episodes for e in episodes], EPISODE),
+            joined([e.touchpoints for e in episodes], TOUCH),
+            joined([e.conversions for e in episodes], CONVERSION),
+            joined([e.episodes for e in episodes], EPISODE),
         )
 
 
@@ -177,6 +194,9 @@ class Touched:
         return clicked
 
 
+_NOTHING = Events(np.zeros(0, TOUCH), np.zeros(0, CONVERSION), np.zeros(0, EPISODE))
+
+
 def no_events() -> Events:
     """The events of a birth: none."""
     return Events(np.zeros(0, TOUCH), np.zeros(0, CONVERSION), np.zeros(0, EPISODE))
@@ -191,7 +211,3 @@ def checked_label(label: str | int | None) -> str:
             "give a shorter one."
         )
     return text
-
-
-def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaelp_env.market import Market
+from gaelp_env.market import Checkpoint, Market
 from gaelp_env.world_log import EpisodeLog, Events, no_events
 from gaelp_env.world_people import Names
 from gaelp_env.world_words import totals_of
@@ -61,7 +61,7 @@ class Outbox:
         their birth and they would have been."""
         commits = 1 if self._newborn is None else 2
         self._newborn = None
-        self.log.take()
+        self.log.forget()
         market.forget_changes()
         return commits
 
@@ -77,6 +77,22 @@ class Outbox:
         last = self.batches[-1].sequence
         self.batches = []
         return last
+
+
+def as_packed(mark: Checkpoint | None, market: Market) -> Checkpoint:
+    """The checkpoint of a market whose changes were just taken; `mark`, of before that, becomes it if it can:
+    a copy of everybody would cost more than the commit."""
+    if mark is None or len(mark.columns[0]) != market.population.size:
+        return market.checkpoint(mark)
+    mark.columns[-1][:] = 0
+    return mark
+
+
+def drop_archived(market: Market) -> None:
+    """Drops the people who are archived by now from memory; the marks of change of the others stay."""
+    changed = market.take_changes()[0]["number"]
+    people = market.population
+    people.changed[: people.size] = np.isin(people.number[: people.size], changed)
 
 
 def _batch(

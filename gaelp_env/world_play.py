@@ -13,8 +13,9 @@ from gaelp_env.constants import epoch_of
 from gaelp_env.ledger import A, K
 from gaelp_env.market import Checkpoint, Market, Tick
 from gaelp_env.population import moments
+from gaelp_env.turn_desk import CLICKS, ORDERS, TOUCHES, WINS
 from gaelp_env.world_log import EpisodeLog, Happened
-from gaelp_env.world_outbox import Outbox
+from gaelp_env.world_outbox import Outbox, as_packed, drop_archived
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_words import Terms, totals_of
@@ -42,6 +43,9 @@ class Play:
         self.birth: Birth | None = None
         self._place = place
         self._given = config
+        # What a world that nobody else can read has logged would only be thrown away.
+        self._logs = terms.mode == "write" and not place.private
+        self._logged = {"own": TOUCHES, "clicks": CLICKS}.get(terms.touch_log)
         self._forget()
 
     def _forget(self) -> None:
@@ -50,7 +54,7 @@ class Play:
         self.names = Names({})
         self._outbox = Outbox(self.terms.touch_log)
         self._mark: Checkpoint | None = None
-        self._ticks = 0
+        self._ticks = self._horizon = 0
         self._half = self._stirred = self._lent = False
 
     @property
@@ -122,7 +126,7 @@ class Play:
         market = self.playing()
         market.begin_episode()
         self.log.begin(market.record, label)
-        self._ticks = 0
+        self._ticks, self._horizon = 0, market.config.clock.episode_ticks
         self._half = self._stirred = self._lent = False
 
     def step(self, bids_cpm: Any) -> Tick:
@@ -143,23 +147,24 @@ class Play:
             )
         market = self.ready()
         if self.over:
-            raise RuntimeError(
-                f"The episode of world {self.name!r} is over after {self._ticks} ticks; call reset()."
-            )
+            raise self._is_over()
         with self.whole():
             tick = market.advance(bids)
-            if self.mode == "write":
+            if self._logs:
                 self.log.note_tick(*tick.raw(), tick.conversions, int(tick.ledger["wins"].sum()), tick.epoch)
             self._ticks += 1
         return tick
 
     def begin_tick(self) -> None:
         """Before a tick that is played together with those of other worlds; `ready` comes first."""
-        if self.over:
-            raise RuntimeError(
-                f"The episode of world {self.name!r} is over after {self._ticks} ticks; call reset()."
-            )
+        if self._ticks >= self._horizon:
+            raise self._is_over()
         self._half = self._stirred = True
+
+    def _is_over(self) -> RuntimeError:
+        return RuntimeError(
+            f"The episode of world {self.name!r} is over after {self._ticks} ticks; call reset()."
+        )
 
     def end_tick(self, came: list[int]) -> None:
         """After it: logs what the tick left behind, as far as the log asks for it.
@@ -167,10 +172,12 @@ class Play:
         Args:
           came: of turns.play_together.
         """
-        if self.mode == "write":
-            # What a world that nobody else can read has logged would only be thrown away.
-            wanted = self.terms.touch_log != "none" and not self._place.private
-            self.log.note_tick(*self.playing().kept_behind(came, wanted))
+        if self._logs:
+            touched = self._logged is not None and came[self._logged] > 0
+            if touched or came[ORDERS]:
+                self._outbox.log.note_tick(*self.playing().kept_behind(came, touched))
+            else:
+                self._outbox.log.note_quiet(came[WINS])
         self._ticks += 1
         self._half = False
 
@@ -203,7 +210,7 @@ class Play:
     def take_back(self, ticks: int, happened: Happened | None, conversions: Any, wins: int) -> None:
         """Counts whole ticks that were played on a market that was lent, with what happened in them."""
         self._half = self._lent = False
-        if self.mode == "write" and happened is not None:
+        if self._logs and happened is not None:
             self.log.note(happened, conversions, wins)
         self._ticks += ticks
 
@@ -252,13 +259,15 @@ class Play:
             return False
         market = self.playing()
         market.end_episode()
-        if self.mode == "write":
+        if self._logs:
             self.log.finish(market.record, epoch_of(market.config), market.config.clock.tick_h)
+        elif self.mode == "write":
+            self.log.pass_over()
         self.names.keep()
         due = self.mode == "write" and self._outbox.waiting >= self.terms.commit_every
         if due and self._place.private:  # nothing is ever packed, so one copy for going back is enough
             self.sequence += self._outbox.discard(market)
-        self._mark = market.checkpoint()
+        self._mark = market.checkpoint(self._mark)
         self._begin("")
         return due and not self._place.private
 
@@ -347,10 +356,10 @@ class Play:
             self.sequence += self._outbox.discard(market)
         else:
             self._outbox.pack(self.name, self.sequence, market, self.names)
-        self._mark = _as_packed(self._mark, market)
+        self._mark = as_packed(self._mark, market)
         if opened is not None:
             market.rollback(opened)
-            _drop_archived(market)
+            drop_archived(market)
 
     def close(self) -> None:
         """Ends the open episode as `reset()` does, commits what has finished, and lets go. Idempotent.
@@ -381,19 +390,3 @@ class Play:
         self.step(NO_BIDS)
         if self.over:
             self.end_episode()
-
-
-def _as_packed(mark: Checkpoint | None, market: Market) -> Checkpoint:
-    """The checkpoint of a market whose changes were just taken; `mark`, of before that, becomes it if it can:
-    a copy of everybody would cost more than the commit."""
-    if mark is None or len(mark.columns[0]) != market.population.size:
-        return market.checkpoint()
-    mark.columns[-1][:] = 0
-    return mark
-
-
-def _drop_archived(market: Market) -> None:
-    """Drops the people who are archived by now from memory; the marks of change of the others stay."""
-    changed = market.take_changes()[0]["number"]
-    people = market.population
-    people.changed[: people.size] = np.isin(people.number[: people.size], changed)

@@ -40,21 +40,20 @@ def advance_all(worlds: Sequence[World], bids_cpm: NDArray[np.float64]) -> None:
     if not count:
         return
     bids = np.ascontiguousarray(np.broadcast_to(bids_cpm.reshape(count, K, -1), (count, K, A)), np.float64)
-    alike: dict[str, list[int]] = {}
-    for place, world in enumerate(worlds):
-        market = world.playing()
+    markets, alike = [world.playing() for world in worlds], dict[str, list[int]]()
+    for place, market in enumerate(markets):
         if market.small:
-            alike.setdefault(market.config.fingerprint(), []).append(place)
+            alike.setdefault(market.fingerprint, []).append(place)
         else:
-            world.step(bids[place])
+            worlds[place].step(bids[place])
     for places in alike.values():
-        together = [worlds[place] for place in places]
-        for world in together:
-            world.begin_tick()
+        for place in places:
+            worlds[place].begin_tick()
         whole = len(places) == count
-        came = play_together([w.playing() for w in together], bids if whole else bids[places])
-        for world, one in zip(together, came, strict=True):
-            world.end_tick(one)
+        together = markets if whole else [markets[place] for place in places]
+        came = play_together(together, bids if whole else bids[places])
+        for place, one in zip(places, came, strict=True):
+            worlds[place].end_tick(one)
 
 
 def end_all(worlds: Sequence[World]) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "types": "mypy in strict mode",
     "check": "lint, types and test",
     "bench": "measure the speeds (arguments go to `gaelp bench`)",
+    "emulator": "make .venv-emulator, in which a BigQuery server for the tests runs (needs Python 3.13)",
 }
 
 
@@ -57,7 +58,7 @@ def refusal(version: "tuple[int, ...]", executable: str) -> "str | None":
 
 def usage() -> str:
     lines = ["usage: python3 scripts/dev.py COMMAND [arguments]", ""]
-    return "\n".join(lines + [f"  {name:<6} {purpose}" for name, purpose in COMMANDS.items()])
+    return "\n".join(lines + [f"  {name:<8} {purpose}" for name, purpose in COMMANDS.items()])
 
 
 def unknown(command: str) -> str:
@@ -259,8 +260,8 @@ def set_up(root: Path) -> None:
                 make_environment(venv)
             # torch goes first, so that the build this machine is configured for is not replaced later.
             install(f"{torch_pin(root)} (1 of 2)", root, "torch")
-            extras = "train,calibrate,dev"
-            install("gaelp with its extras but bigquery (2 of 2)", root, "-e", f"{root}[{extras}]")
+            extras = "train,calibrate,bigquery,dev"
+            install("gaelp with its extras (2 of 2)", root, "-e", f"{root}[{extras}]")
         except Stop:
             # pip undoes a step that fails, so only a killed set-up needs a fresh start.
             if can_pip_still_answer(venv):
@@ -282,6 +283,8 @@ def steps(command: str, arguments: "list[str]") -> "list[list[str]]":
     """What to run with the environment's Python, in order, for one command."""
     if command in ("train", "bench"):
         return [["-m", "agents", command, *arguments]]
+    if command == "emulator":
+        return [["scripts/emulator.py", *arguments]]
     if command == "test":
         return [["-m", "pytest", *(arguments or WHOLE_SUITE)]]
     if command == "types":

@@ -14,7 +14,16 @@ WHOLES = ("constants", "births", "prospect", "encounters")
 PERSON = (*LAYOUT, *TOPICS, "constants", "upkeep", "pointers")
 TICK = ("plan", "opening", "rivalry", "opportunities")
 DESK = ("impression_desk", "impression_view")
-GROUND = ("published", "prefetch", "histories", "special_cases", "exponentials", "logarithms", "threads")
+GROUND = (
+    "published",
+    "prefetch",
+    "histories",
+    "special_cases",
+    "exponentials",
+    "logarithms",
+    "threads",
+    "rows",
+)
 ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND, ()),
     "chance": ("exponentials",),
@@ -66,7 +75,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "config_*": ("config", "published", "config_*", "constants"),
     "actions": ("config", "constants"),
     "_cache": (),
-    "world*": (*LAYOUT, *TOPICS, *WHOLES, "market", "turns", "actions", "config_*", "world*"),
+    "world*": (
+        *LAYOUT,
+        *TOPICS,
+        *WHOLES,
+        "market",
+        "turns",
+        "turn_desk",
+        "rows",
+        "actions",
+        "config_*",
+        "world*",
+    ),
     "render*": (*LAYOUT, *TOPICS, *WHOLES, "market", "actions", "world*", "render*"),
     "wrappers": ("config", "actions"),
     "impression_desk": ("ledger", "pointers"),

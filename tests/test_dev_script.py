@@ -76,7 +76,7 @@ def test_torch_goes_first_and_the_second_run_does_nothing(
     made, torch, rest = set_up(dev, root, monkeypatch)
     assert "-m venv --clear" in made
     assert torch.endswith("constraints.txt torch")
-    assert rest.endswith(f"constraints.txt -e {root}[train,calibrate,dev]")
+    assert rest.endswith(f"constraints.txt -e {root}[train,calibrate,bigquery,dev]")
     assert dev.is_ready(root)
     assert set_up(dev, root, monkeypatch) == []
 
@@ -109,12 +109,12 @@ def test_what_pip_could_not_finish_is_not_taken_as_done(
     dev: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(dev.Stop, match=r"pip could not install gaelp .* run the same command again"):
-        set_up(dev, root, monkeypatch, failing=r"\[train,calibrate,dev\]")
+        set_up(dev, root, monkeypatch, failing=r"\[train,calibrate,bigquery,dev\]")
     assert "the words of the step that failed" in capfd.readouterr().err
     assert not dev.is_ready(root)
     torch, rest = set_up(dev, root, monkeypatch)
     assert torch.endswith(" torch"), "the environment itself is kept"
-    assert rest.endswith("[train,calibrate,dev]")
+    assert rest.endswith("[train,calibrate,bigquery,dev]")
     assert dev.is_ready(root)
 
 
@@ -233,6 +233,7 @@ def test_help_lists_the_commands_and_no_command_is_a_mistake(dev: ModuleType) ->
 def test_every_command_but_setup_runs_something(dev: ModuleType) -> None:
     assert dev.steps("setup", []) == []
     assert dev.steps("train", ["--steps", "10"]) == [["-m", "agents", "train", "--steps", "10"]]
+    assert dev.steps("emulator", []) == [["scripts/emulator.py"]]
     assert dev.steps("bench", []) == [["-m", "agents", "bench"]]
     assert dev.steps("test", ["-k", "x"]) == [["-m", "pytest", "-k", "x"]]
     assert dev.steps("test", []) == [["-m", "pytest", *dev.WHOLE_SUITE]]
@@ -273,5 +274,5 @@ def test_ci_runs_the_script_and_can_be_executed() -> None:
     ci = ROOT / ".ci" / "run"
     text = ci.read_text(encoding="utf-8")
     assert os.access(ci, os.X_OK)
-    for command in ("lint", "types", "test"):
+    for command in ("lint", "types", "emulator", "test"):
         assert f"scripts/dev.py {command}" in text

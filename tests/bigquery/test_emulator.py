@@ -1,0 +1,111 @@
+"""The server that the BigQuery store is tested against: it starts, keeps, and is missed in words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bigquery.emulator import PROJECT, REST, Emulator, NoEmulator, interpreter
+
+pytest.importorskip("google.cloud.bigquery", reason="google-cloud-bigquery is not installed: gaelp[bigquery]")
+
+
+def rows_of(emulator: Emulator, sql: str) -> list[tuple[object, ...]]:
+    with emulator.client() as client:
+        return [row.values() for row in client.query_and_wait(sql)]
+
+
+def test_a_query_is_answered_by_the_real_client(emulator: Emulator) -> None:
+    assert rows_of(emulator, "SELECT 1, 'a', TIMESTAMP '2026-01-05 00:00:00+00'")[0][:2] == (1, "a")
+
+
+def test_every_test_has_a_dataset_of_its_own(emulator: Emulator, bigquery_url: str) -> None:
+    scheme, _, project, dataset = bigquery_url.split("/")
+    assert (scheme, project) == ("bigquery:", PROJECT)
+    assert dataset not in {
+        row[0] for row in rows_of(emulator, "SELECT schema_name FROM INFORMATION_SCHEMA.SCHEMATA")
+    }
+    assert os.environ[REST] == emulator.endpoint
+
+
+def test_what_a_server_held_is_there_after_it_was_killed(emulator: Emulator, tmp_path: Path) -> None:
+    other = Emulator(tmp_path, emulator.python)
+    other.start()
+    try:
+        ports = other.rest, other.grpc
+        rows_of(other, "CREATE SCHEMA kept")
+        rows_of(other, "CREATE TABLE kept.t AS SELECT 7 AS x")
+        other.kill()
+        other.start()
+        assert rows_of(other, "SELECT x FROM kept.t") == [(7,)]
+        assert (other.rest, other.grpc) == ports
+    finally:
+        other.stop()
+
+
+def test_users_are_read_by_the_storage_api(emulator: Emulator, bigquery_url: str) -> None:
+    import pyarrow  # type: ignore[import-untyped]
+    from google.cloud.bigquery_storage_v1.types import DataFormat, ReadSession
+
+    dataset = bigquery_url.rpartition("/")[2]
+    rows_of(emulator, f"CREATE SCHEMA {dataset}")
+    rows_of(
+        emulator, f"CREATE TABLE {dataset}.u AS SELECT 1 AS number, 'one' AS name UNION ALL SELECT 2, 'two'"
+    )
+    with emulator.read_client() as reader:
+        wanted = ReadSession(
+            table=f"projects/{PROJECT}/datasets/{dataset}/tables/u",
+            data_format=DataFormat.ARROW,
+            read_options=ReadSession.TableReadOptions(
+                selected_fields=["number"], row_restriction="number > 1"
+            ),
+        )
+        session = reader.create_read_session(
+            parent=f"projects/{PROJECT}", read_session=wanted, max_stream_count=1
+        )
+        schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(session.arrow_schema.serialized_schema))
+        # Page by page, as the client's own to_arrow() warns that it is going away.
+        batches = [
+            pyarrow.ipc.read_record_batch(
+                pyarrow.py_buffer(page.arrow_record_batch.serialized_record_batch), schema
+            )
+            for page in reader.read_rows(session.streams[0].name)  # type: ignore[arg-type]
+        ]
+    assert pyarrow.Table.from_batches(batches, schema).to_pylist() == [{"number": 2}]
+
+
+def test_an_old_python_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\necho 3 12\n", encoding="utf-8")
+    old.chmod(0o755)
+    monkeypatch.setenv("GAELP_EMULATOR_PYTHON", str(old))
+    with pytest.raises(NoEmulator, match=r"is Python 3\.12; the emulator needs Python 3\.13 or newer"):
+        interpreter()
+
+
+REQUIRING = """
+def test_it(emulator):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("1", "1 error")])
+def test_where_there_is_no_emulator_tests_skip_unless_it_is_required(
+    required: str, outcome: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_requiring.py").write_text(REQUIRING, encoding="utf-8")
+    nowhere = {"GAELP_EMULATOR_PYTHON": str(tmp_path / "none"), "GAELP_EMULATOR_REQUIRED": required}
+    words = ["-m", "pytest", "-n", "0", "-p", "tests.bigquery.fixtures", "-p", "no:cacheprovider", "-rs"]
+    answer = subprocess.run(
+        [sys.executable, *words, "--rootdir", tmp_path, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **nowhere},
+    )
+    assert outcome in answer.stdout
+    assert "does not answer as a Python" in answer.stdout
