@@ -68,6 +68,7 @@ class BigQueryPlace(Keeping):
         self._dtypes: dict[str, str] = {}
         self._kinds: dict[str, dict[str, str]] = {}
         self._drainer: Drainer | None = None
+        self._answers: dict[str, list[dict[str, Any]]] = {}
 
     # ---- reading
 
@@ -138,7 +139,16 @@ class BigQueryPlace(Keeping):
             if not self.is_there():
                 return None
             self.wire.need(worlds_table, CREATE_WORLDS)
-        return read_stands(self.wire, self.outbox, world)
+        stands = read_stands(self.wire, self.outbox, world, lambda: self._answers.get(world or ""))
+        held = {(name, shard) for name, shard, _ in self._mine.values()}
+        if world is not None and stands.shards and held.issuperset(stands.shards):
+            # Nobody else changes what it says, as long as the leases are in force.
+            self._answers[world] = stands.rows
+        return stands
+
+    def _changed(self) -> None:
+        """What was read is no longer as it was."""
+        self._answers = {}
 
     def _stands_of(self, world: str) -> Stands:
         """Where a world stands. Raises WorldNotFound."""
@@ -199,12 +209,12 @@ class BigQueryPlace(Keeping):
             known += [dtype_text(delta.users.dtype) for delta in deltas]
             if known:
                 self._dtypes[birth.world] = known[0]
-            stand = stands.shards[birth.world, shard]
             stamps = [one.stamp_us for one in stands.shards.values()]
-            self.outbox.keep_lease(lease, stand.sequence if stand.born else None, max(stamps))
+            self.outbox.keep_lease(lease, expected, max(stamps, default=0))
             for token in [token for token, mine in self._mine.items() if mine[:2] == (birth.world, shard)]:
                 del self._mine[token]
             self._mine[lease.token] = lease.world, lease.shard, lease.epoch
+            self._changed()
             self._start()
             return lease
 
@@ -231,6 +241,7 @@ class BigQueryPlace(Keeping):
                     world, shard, epoch = self._mine.get(token, ("", -1, 0))
                     if now.get((world, shard), (0, ""))[1] != token:
                         self.outbox.drop_lease(world, shard, epoch)
+                self._changed()
         except StoreError:
             return
 
@@ -244,6 +255,7 @@ class BigQueryPlace(Keeping):
             try:
                 if self._lease_here(lease) is not None:
                     self.drain()
+                    self._changed()
                     self._fold_at_end(lease)
                     give_back(self.wire, lease)
                     self.outbox.drop_lease(*mine)
@@ -258,6 +270,7 @@ class BigQueryPlace(Keeping):
                 )
             finally:
                 self._mine.pop(lease.token, None)
+                self._changed()
                 if not self._mine:
                     self._stop()
 
@@ -327,7 +340,7 @@ class BigQueryPlace(Keeping):
             if not self.outbox.waiting():
                 return 0
             self.make()
-            return drain(self.wire, self.outbox)
+            return drain(self.wire, self.outbox, self._changed)
 
     def _drain_quietly(self) -> None:
         """What cannot be sent now is safe, and is tried again; it is told with the last lease."""
@@ -362,6 +375,7 @@ class BigQueryPlace(Keeping):
             self._stop()
             self.outbox.close()
             self.wire.close()
+            self.wire.read_before = {}
 
     def before_fork(self) -> None:
         """Connections must not cross a fork, so they are closed; the next use opens them again."""
@@ -374,6 +388,7 @@ class BigQueryPlace(Keeping):
         """The parent keeps its leases and its thread, the child has none."""
         if child:
             self._mine.clear()
+            self._changed()
             self._rosters.clear()
             self._drainer = None
         self.outbox.after_fork()

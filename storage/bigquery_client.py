@@ -37,7 +37,13 @@ T = TypeVar("T")
 
 
 class Wire:
-    """One dataset, as google's own client sees it. Made at the first use; safe in threads."""
+    """One dataset, as google's own client sees it. Made at the first use; safe in threads.
+
+    Attributes:
+      known: names of tables that were looked at and are as they must be.
+      read_before: commits that were read last, by world, shard, epoch and sequence; they never change, but for
+        an erasure.
+    """
 
     def __init__(self, project: str, dataset: str, patience_s: float = PATIENCE_S) -> None:
         self.project, self.dataset = project, dataset
@@ -48,6 +54,7 @@ class Wire:
         self._reader: Any = None
         self._location = ""
         self.known: set[str] = set()
+        self.read_before: dict[tuple[str, int, int, int], Any] = {}
 
     # ---- what there is
 
@@ -74,8 +81,9 @@ class Wire:
                 return False
             wanted = bigquery.Dataset(self._dataset_id())
             wanted.location = os.environ.get(LOCATION, "US")
-            self._again(lambda: self._google().create_dataset(wanted, exists_ok=True, retry=None))
-            return self.is_there()
+            made = self._again(lambda: self._google().create_dataset(wanted, exists_ok=True, retry=None))
+            self._location = made.location or "US"
+            return True
 
     def found(self, name: str) -> Found | None:
         """What a table is; None if it is not there."""
@@ -96,15 +104,9 @@ class Wire:
         found = self.found(table.name)
         if found is None:
             self.query(statement or create(table))
-            found = self.found(table.name)
-        if found is None:
-            raise NotAStore(f"The table {table.name} could not be made in {self.where}.")
-        check(self.where, table, found)
+        else:
+            check(self.where, table, found)
         self.known.add(table.name)
-
-    def forget(self, name: str) -> None:
-        """No longer takes for granted that a table is there."""
-        self.known.discard(name)
 
     # ---- what is done
 
@@ -207,12 +209,13 @@ class Wire:
         session = reader.create_read_session(
             parent=f"projects/{self.project}", read_session=wanted, max_stream_count=4
         )
-        parts = [reader.read_rows(stream.name).to_arrow(session) for stream in session.streams]
-        parts = [part for part in parts if part.num_rows] or parts
-        if not parts:
-            schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-            return schema.empty_table().select(list(columns))
-        return pa.concat_tables(parts).select(list(columns))
+        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+        batches = [
+            pa.ipc.read_record_batch(pa.py_buffer(part.arrow_record_batch.serialized_record_batch), schema)
+            for stream in session.streams
+            for part in reader.read_rows(stream.name)
+        ]
+        return pa.Table.from_batches(batches, schema).select(list(columns))
 
     def _job(self, job: str, submit: Callable[[str], Any]) -> Any:
         from google.api_core.exceptions import Conflict
@@ -301,10 +304,11 @@ class Wire:
     def _expire(self, table: str, days: int) -> None:
         from datetime import UTC, datetime, timedelta
 
-        found = self._again(lambda: self._google().get_table(self._table_id(table), retry=None))
-        if found.expires is None:
-            found.expires = datetime.now(UTC) + timedelta(days=days)
-            self._again(lambda: self._google().update_table(found, ["expires"], retry=None))
+        from google.cloud import bigquery
+
+        expiring = bigquery.Table(self._table_id(table))
+        expiring.expires = datetime.now(UTC) + timedelta(days=days)
+        self._again(lambda: self._google().update_table(expiring, ["expires"], retry=None))
 
     def _dataset_id(self) -> str:
         return f"{self.project}.{self.dataset}"

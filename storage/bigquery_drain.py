@@ -31,17 +31,21 @@ def drain_s() -> float:
     return seconds
 
 
-def drain(wire: Wire, outbox: Outbox) -> int:
+def drain(wire: Wire, outbox: Outbox, loaded: Callable[[], None] = lambda: None) -> int:
     """Sends all that waits; returns how many commits the dataset has now that it had not.
 
     A job is named by the outbox and the places of what it brings, which were written down before: sent again,
     by whomever, it is the same job. Only then it is looked whether the leases are in force: a commit under one
     that was taken over is void in the dataset, and is set aside here, with a warning that says so.
+
+    Args:
+      loaded: called when commits are in the dataset, and still in the outbox.
     """
     sent = 0
     while entries := outbox.next_load():
         first, last = entries[0].position, entries[-1].position
         wire.load(DELTAS, pieces(entries), f"gaelp-deltas-{outbox.name()}-{first}-{last}", replace=False)
+        loaded()
         now = in_force(wire)
         lost = {}
         for entry in entries:

@@ -101,9 +101,8 @@ class Fold:
         wire.need(people_table)
         table = table_for(self.stands, self.lease.world)
         wire.need(users_table(table))
-        self._people([delta for delta in self.deltas if delta.sequence <= self.base])
+        self._people_and_users(table, [delta for delta in self.deltas if delta.sequence <= self.base], fresh)
         if fresh:
-            self._users(table, together(fresh))
             self._events(fresh)
         if last is None:
             return 0
@@ -141,32 +140,34 @@ class Fold:
         if self.wire.change(sql.END_FOLD, self._mine() | values, self._job("end")) != 1:
             raise refusals.lost(self.lease, "")
 
-    def _people(self, deltas: Sequence[Delta]) -> None:
-        changes = together(deltas)
-        if changes is None or not len(changes.numbers) + len(changes.archived):
-            return
-        staged = people_staged(changes, self.names)
-        stage = self._staged("people", staged)
-        numbers = staged.column("number").to_pylist()
-        bounds = {"first": min(numbers), "last": max(numbers)}
-        changed = self.wire.change(sql.merge_people(stage), self._mine() | bounds, self._job("merge-people"))
-        where = {"world": self.lease.world, "shard": self.lease.shard}
-        self._checked(PEOPLE, changed, len(numbers), sql.unmerged_people(stage), where)
+    def _people_and_users(self, table: str, old: Sequence[Delta], fresh: Sequence[Delta]) -> None:
+        """Stages records and public rows in one table, and merges first those, then these."""
+        import pyarrow as pa
 
-    def _users(self, table: str, changes: Changes | None) -> None:
-        if changes is None or not len(changes.numbers) + len(changes.archived):
+        people, users = _staged_people(together(old), self.names), None
+        changes = together(fresh)
+        if changes is not None and len(changes.numbers) + len(changes.archived):
+            users = users_staged(self.public, self.stand.birth, changes, self.names)
+        both = [part for part in (people, users) if part is not None]
+        if not both:
             return
-        staged = users_staged(self.public, self.stand.birth, changes, self.names)
-        stage = self._staged("users", staged)
-        found = self.wire.query(sql.old_bounds(table, stage))[0]
-        bounds = {
-            "low": typed("TIMESTAMP", found["low"]), "high": typed("TIMESTAMP", found["high"]),
-            "first": typed("STRING", found["first"]), "last": typed("STRING", found["last"]),
-        }  # fmt: skip
-        changed = self.wire.change(
-            sql.merge_users(table, stage), self._mine() | bounds, self._job("merge-users")
-        )
-        self._checked(table, changed, staged.num_rows, sql.unmerged_users(table, stage), {})
+        wire, stage = self.wire, self._staged("people", pa.concat_tables(both))
+        if people is not None:
+            numbers = people.column("number").to_pylist()
+            bounds: dict[str, Any] = {"first": min(numbers), "last": max(numbers)}
+            changed = wire.change(sql.merge_people(stage), self._mine() | bounds, self._job("merge-people"))
+            where = {"world": self.lease.world, "shard": self.lease.shard}
+            self._checked(PEOPLE, changed, len(numbers), sql.unmerged_people(stage), where)
+        if users is not None:
+            found = wire.query(sql.old_bounds(table, stage))[0]
+            bounds = {
+                "low": typed("TIMESTAMP", found["low"]), "high": typed("TIMESTAMP", found["high"]),
+                "first": typed("STRING", found["first"]), "last": typed("STRING", found["last"]),
+            }  # fmt: skip
+            changed = wire.change(
+                sql.merge_users(table, stage), self._mine() | bounds, self._job("merge-users")
+            )
+            self._checked(table, changed, users.num_rows, sql.unmerged_users(table, stage), {})
 
     def _events(self, deltas: Sequence[Delta]) -> None:
         kinds = dict(self.stands.kinds)
@@ -223,6 +224,12 @@ class Fold:
         last = self.deltas[-1].sequence if self.deltas else self.stand.sequence
         span = f"f{self.stand.folded + 1}-{last}-b{self.stand.base}-{self.base}"
         return f"gaelp-{key_of(self.lease.world)}-s{self.lease.shard}-{self.lease.token[:12]}-{span}-{what}"
+
+
+def _staged_people(changes: Changes | None, names: Mapping[int, str]) -> Any:
+    if changes is None or not len(changes.numbers) + len(changes.archived):
+        return None
+    return people_staged(changes, names)
 
 
 def prune(wire: Wire, stands: Stands, world: str, moment: Any, table: str, job: str) -> None:

@@ -51,6 +51,7 @@ class Keeping:
         def _read(self, world: str, read: Callable[[Stands], T]) -> T: ...
         def _stands(self, world: str | None = None) -> Stands | None: ...
         def _tokens(self) -> list[str]: ...
+        def _changed(self) -> None: ...
 
     def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
         """See Store."""
@@ -62,6 +63,7 @@ class Keeping:
                 "hours": typed("FLOAT64", None if hours is None else float(hours)),
             }  # fmt: skip
             self.wire.change(KEEP, values, f"gaelp-keep-{uuid.uuid4().hex}")
+            self._changed()
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. It is noted, and done by the next fold."""
@@ -129,6 +131,7 @@ class Keeping:
 
     def _fold_shard(self, lease: Lease, stands: Stands) -> int:
         """Folds a shard whose commits are drained, and prunes its world if that was asked for."""
+        self._changed()
         world, shard = lease.world, lease.shard
         stand = stands.shards[world, shard]
         if not stand.born or self.public is None:
@@ -152,6 +155,7 @@ class Keeping:
             table = table_for(stands, world)
             prune(self.wire, stands, world, moment, table, f"gaelp-prune-{uuid.uuid4().hex}")
             self.outbox.pruned(world, noted)
+        self._changed()
         return folded
 
     # ---- whole worlds, and people who are to be forgotten
@@ -180,6 +184,7 @@ class Keeping:
                     brought = dict(head.kinds[name])
                     same_events(name, kinds.setdefault(name, brought), brought)
             adopt(self.wire, leases, head, rest, self._table_of_new(stands, world), kinds, bool(others))
+            self._changed()
             now = read_stands(self.wire, self.outbox, world)
             self._kinds = kinds
             self._rosters[world] = read_roster(self.wire, world, now.of(world), [])
@@ -214,6 +219,9 @@ class Keeping:
             stands = read_stands(self.wire, self.outbox, lease.world)
             roster, table = self._rosters[lease.world], table_for(stands, lease.world)
             found = erase(self.wire, self.outbox, lease, stands, roster, numbers, table)
+            self._changed()
+            self.wire.read_before = {}
+            stands = read_stands(self.wire, self.outbox, lease.world)
             shards = stands.of(lease.world)
             deltas: Any = read_deltas(self.wire, self.outbox, lease.world, shards)
             self._rosters[lease.world] = read_roster(self.wire, lease.world, shards, deltas)
