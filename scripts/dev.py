@@ -251,7 +251,7 @@ def set_up(root: Path) -> None:
             return
         venv, mark = environment(root), unfinished_mark_of(root)
         fresh = not can_be_kept(venv)
-        once = "setting up .venv (once; a few minutes, and 1.5 GB of disk with a CPU build of torch)."
+        once = "setting up .venv (once; a few minutes, and 1.8 GB of disk with a CPU build of torch)."
         say(once if fresh else "bringing .venv up to date; what it should hold has changed.")
         mark.write_text("A set-up of .venv is under way, or was killed.\n", encoding="utf-8")
         try:

@@ -73,7 +73,9 @@ def read_client_of(address: str) -> BigQueryReadClient:
     from google.cloud.bigquery_storage_v1 import BigQueryReadClient
     from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+    # With a pool of its own, each client opens a connection of its own, so a test knows which one it breaks.
+    options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    channel = grpc.insecure_channel(address, options=options)
     return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))  # type: ignore[no-untyped-call]
 
 
@@ -138,6 +140,7 @@ class Emulator:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _close(process)
 
     def kill(self) -> None:
         """Ends the server as a power cut of its machine would."""
@@ -145,6 +148,7 @@ class Emulator:
         if process is not None:
             process.kill()
             process.wait()
+            _close(process)
 
     def log(self) -> str:
         return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
@@ -157,7 +161,9 @@ class Emulator:
         # Variables of the tests' own Python would lead the other one to packages that are not its own.
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         with open(self.folder / "log.txt", "ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log, env=clean, cwd=self.folder)
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=clean, cwd=self.folder
+            )
 
     def _answers(self) -> bool:
         """Waits until `SELECT 1` is answered; False if the server ended or did not in time."""
@@ -180,3 +186,9 @@ class Emulator:
             except (OSError, urllib.error.URLError):
                 time.sleep(0.05)
         return False
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Closes our end of its standard input, by which it knows that we are there."""
+    if process.stdin is not None:
+        process.stdin.close()

@@ -8,7 +8,9 @@ download, are left out.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from typing import Any
 
 import duckdb  # type: ignore[import-not-found,unused-ignore]
@@ -29,7 +31,18 @@ def connect_offline(*args: Any, config: dict[str, Any] | None = None, **others: 
     return connection
 
 
+def end_with_parent() -> None:
+    """Ends this process when its parent is gone, killed or not: standard input ends then."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 if __name__ == "__main__":
+    end_with_parent()
     # A folder of this server's own: two servers that install into one at the same moment would tear it.
     EXTENSIONS = sys.argv.pop(1)
     duckdb.connect = connect_offline

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,19 +34,42 @@ def test_every_test_has_a_dataset_of_its_own(emulator: Emulator, bigquery_url: s
     assert os.environ[REST] == emulator.endpoint
 
 
-def test_what_a_server_held_is_there_after_it_was_killed(emulator: Emulator, tmp_path: Path) -> None:
-    other = Emulator(tmp_path, emulator.python)
-    other.start()
+STARTER = """
+import sys, pathlib
+from tests.bigquery.emulator import Emulator
+server = Emulator(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+server.start()
+print(server.rest, server.grpc, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_ends_with_a_killed_session_and_what_it_held_is_kept(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", STARTER, str(tmp_path), str(emulator.python)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
+        assert session.stdout is not None
+        rest, grpc = map(int, session.stdout.readline().split())
+        again = Emulator(tmp_path, emulator.python, rest, grpc)
+        rows_of(again, "CREATE SCHEMA kept")
+        rows_of(again, "CREATE TABLE kept.t AS SELECT 7 AS x")
+        session.kill()
+    until = time.monotonic() + 20
+    while listens(rest):
+        assert time.monotonic() < until, "the server outlives the session that started it"
+        time.sleep(0.05)
+    again.start()
     try:
-        ports = other.rest, other.grpc
-        rows_of(other, "CREATE SCHEMA kept")
-        rows_of(other, "CREATE TABLE kept.t AS SELECT 7 AS x")
-        other.kill()
-        other.start()
-        assert rows_of(other, "SELECT x FROM kept.t") == [(7,)]
-        assert (other.rest, other.grpc) == ports
+        assert rows_of(again, "SELECT x FROM kept.t") == [(7,)]
+        assert (again.rest, again.grpc) == (rest, grpc)
     finally:
-        other.stop()
+        again.kill()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as door:
+        return door.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_users_are_read_by_the_storage_api(emulator: Emulator, bigquery_url: str) -> None:
