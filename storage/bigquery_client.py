@@ -1,4 +1,4 @@
-"""The line to a dataset: queries, changes, loads and reads, each tried again until it is known what came of it.
+"""The line to a dataset: queries, changes, loads and reads, tried again until it is known what came of them.
 
 A job that changes something has an id that follows from what it does. Said again it meets 409, and the job
 that was there is asked what came of it; a job that failed keeps its id, so the next one has the next number.
@@ -10,29 +10,23 @@ import io
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from storage.base import NotAStore, StoreError
+from storage.base import StoreError
+from storage.bigquery_endpoint import ENDPOINT, LOCATION, STORAGE_ENDPOINT, client_of, reader_of
 from storage.bigquery_errors import AGAIN, passes, reason_of, told
 from storage.bigquery_tables import Found, Table, check, create, found_of
+from storage.bigquery_values import Values, parameter, spelled
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ENDPOINT = "GAELP_BIGQUERY_ENDPOINT"
-"""Address of another server that speaks BigQuery's REST, without credentials: an emulator."""
-STORAGE_ENDPOINT = "GAELP_BIGQUERY_STORAGE_ENDPOINT"
-"""host:port of its Storage Read API; without it such a server is read by queries."""
-LOCATION = "GAELP_BIGQUERY_LOCATION"
-"""Where a new dataset is made, "US" by default; an old one is where it is."""
 PATIENCE_S = 60.0
 """For so long a step is tried again, if it fails in a way that passes."""
 ATTEMPTS = 20
 """So many jobs may fail with one id."""
 
-Values = Mapping[str, Any]
-"""Parameters of a query by name; of None and of empty lists a pair (type, value)."""
 T = TypeVar("T")
 
 
@@ -41,8 +35,8 @@ class Wire:
 
     Attributes:
       known: names of tables that were looked at and are as they must be.
-      read_before: commits that were read last, by world, shard, epoch and sequence; they never change, but for
-        an erasure.
+      read_before: commits that were read last, by world, shard, epoch and sequence; they never change,
+        but for an erasure.
     """
 
     def __init__(self, project: str, dataset: str, patience_s: float = PATIENCE_S) -> None:
@@ -181,7 +175,7 @@ class Wire:
                         sql, job_config=config, location=self._location or None, retry=None, job_retry=None
                     ).to_arrow(create_bqstorage_client=False)
                 )  # fmt: skip
-            return self._again(lambda: self._streamed(table, columns, _spelled(restriction, values)))
+            return self._again(lambda: self._streamed(table, columns, spelled(restriction, values)))
 
     def close(self) -> None:
         """Lets go of the line; the next use makes it anew."""
@@ -268,37 +262,14 @@ class Wire:
 
     def _google(self) -> Any:
         if self._client is None:
-            from google.cloud import bigquery
-
-            if self.endpoint:
-                from google.api_core.client_options import ClientOptions
-                from google.auth.credentials import AnonymousCredentials
-
-                self._client = bigquery.Client(
-                    self.project,
-                    credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-                    client_options=ClientOptions(api_endpoint=self.endpoint),  # type: ignore[no-untyped-call]
-                )
-            else:
-                self._client = bigquery.Client(self.project)
+            self._client = client_of(self.project, self.endpoint)
         return self._client
 
     def _storage(self) -> Any:
         if self._reader is None:
-            from google.cloud.bigquery_storage_v1 import BigQueryReadClient
-
-            address = os.environ.get(STORAGE_ENDPOINT) if self.endpoint else None
-            if address:
-                import grpc
-                from google.cloud.bigquery_storage_v1.services.big_query_read.transports import (
-                    BigQueryReadGrpcTransport,
-                )
-
-                options = [("grpc.max_receive_message_length", -1)]
-                channel = grpc.insecure_channel(address, options=options)
-                self._reader = BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
-            else:
-                self._reader = BigQueryReadClient(credentials=self._google()._credentials)
+            self._reader = reader_of(
+                self._google(), os.environ.get(STORAGE_ENDPOINT) if self.endpoint else None
+            )
         return self._reader
 
     def _expire(self, table: str, days: int) -> None:
@@ -321,40 +292,6 @@ class Wire:
 
         return bigquery.QueryJobConfig(
             default_dataset=self._dataset_id(),
-            query_parameters=[_parameter(bigquery, name, value) for name, value in (values or {}).items()],
+            query_parameters=[parameter(bigquery, name, value) for name, value in (values or {}).items()],
             use_legacy_sql=False,
         )
-
-
-def typed(kind: str, value: object) -> tuple[str, object]:
-    """A parameter whose type its value does not tell: None, or a list that may be empty."""
-    return kind, value
-
-
-def _parameter(bigquery: Any, name: str, value: Any) -> Any:
-    from datetime import datetime
-
-    if isinstance(value, tuple):
-        kind, value = value
-    else:
-        first = value[0] if isinstance(value, list) else value
-        kinds: list[tuple[type, str]] = [
-            (bool, "BOOL"), (int, "INT64"), (float, "FLOAT64"), (str, "STRING"), (bytes, "BYTES"),
-            (datetime, "TIMESTAMP"),
-        ]  # fmt: skip
-        kind = next(sql for python, sql in kinds if isinstance(first, python))
-    if isinstance(value, list):
-        return bigquery.ArrayQueryParameter(name, kind, value)
-    return bigquery.ScalarQueryParameter(name, kind, value)
-
-
-def _spelled(restriction: str, values: Values) -> str:
-    """A test of rows with its values written out."""
-    for name, value in values.items():
-        text = (
-            str(value)
-            if isinstance(value, int)
-            else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-        )
-        restriction = restriction.replace(f"@{name}", text)
-    return restriction

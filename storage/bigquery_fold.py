@@ -17,10 +17,11 @@ from typing import Any
 from storage import bigquery_sql as sql
 from storage import refusals
 from storage.base import Floor, Lease, Public, StoreError
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_stage import events_staged, people_staged, users_staged
 from storage.bigquery_stand import Stand, Stands
-from storage.bigquery_tables import PEOPLE, event_table, people_table, users_table
+from storage.bigquery_tables import DELTAS, PEOPLE, event_table, people_table, users_table
+from storage.bigquery_values import typed
 from storage.clock import now_us
 from storage.deltas import Delta
 from storage.names import EVENT_TABLES
@@ -36,7 +37,7 @@ def key_of(world: str) -> str:
 
 
 def table_for(stands: Stands, world: str) -> str:
-    """The table of a world's users: the one that it has, else the plain name for the first world of a dataset."""
+    """The table of a world's users: the one it has, else the plain name for the dataset's first world."""
     mine = [stand.row["users_table"] for stand in stands.of(world).values()]
     known = next((table for table in mine if table), None)
     if known is not None:
@@ -94,7 +95,7 @@ class Fold:
         return self.stands.shards[self.lease.world, self.lease.shard]
 
     def run(self) -> int:
-        """Folds; returns how many commits that took. Raises LeaseLost, leaving everything for the next owner."""
+        """Folds; returns how many commits that took. Raises LeaseLost, leaving all for the next owner."""
         wire, stand, last = self.wire, self.stand, self.deltas[-1] if self.deltas else None
         fresh = [delta for delta in self.deltas if delta.sequence > stand.folded]
         self._check_in_force()
@@ -202,9 +203,9 @@ class Fold:
     def _checked(
         self, table: str, changed: int, wanted: int, unmerged: str, where: Mapping[str, Any]
     ) -> None:
-        """Looks closer if a statement did not change as many rows as were brought. Raises LeaseLost, StoreError.
+        """Looks closer if a statement did not change as many rows as were brought.
 
-        Fewer is right if it was done before, and broken off after it.
+        Fewer is right if it was done before, and broken off after it. Raises LeaseLost, StoreError.
         """
         if changed == wanted:
             return
@@ -212,8 +213,9 @@ class Fold:
         missing = self.wire.query(unmerged, where)[0]["n"]
         if missing or changed > wanted:
             raise StoreError(
-                f"A fold into {table} of {self.wire.where} changed {changed} rows where {wanted} were brought, and "
-                f"{missing} are missing. Its commits stay in {sql.DELTAS}; look at the table, then run `gaelp fold`."
+                f"A fold into {table} of {self.wire.where} changed {changed} rows where {wanted} were "
+                f"brought, and {missing} are missing. Its commits stay in {DELTAS}; look at the table, then "
+                "run `gaelp fold`."
             )
 
     def _mine(self) -> dict[str, Any]:
@@ -233,7 +235,7 @@ def _staged_people(changes: Changes | None, names: Mapping[int, str]) -> Any:
 
 
 def prune(wire: Wire, stands: Stands, world: str, moment: Any, table: str, job: str) -> None:
-    """Deletes touchpoints of before a moment, and rows of people who have left and were last seen before it."""
+    """Deletes touchpoints of before a moment, and rows of people who left and were last seen before it."""
     kinds = stands.kinds.get("touchpoints", {})
     column = next((name for name, kind in kinds.items() if kind == "time"), None)
     if column is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from storage import refusals
 from storage.base import Erasure, Floor, Lease, Public, WorldBusy
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_fold import Fold, cut_of, new_base, prune, table_for
 from storage.bigquery_lease import give_back, take
 from storage.bigquery_load import check_known, numbers_of, read_roster
@@ -20,6 +20,7 @@ from storage.bigquery_moves import adopt, erase, unload
 from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import KEEP
 from storage.bigquery_stand import Stands, read_deltas, read_stands
+from storage.bigquery_values import typed
 from storage.checks import checked_keep, same_events, same_users
 from storage.columns import stored_scalar
 from storage.moving import Portion, beheaded

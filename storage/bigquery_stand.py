@@ -13,16 +13,19 @@ from typing import Any
 
 from storage import leases, refusals
 from storage.base import Birth, CommitInfo, NotAStore, StoreError, WorldInfo
-from storage.bigquery_client import Wire, typed
-from storage.bigquery_outbox import Entry, Outbox, read_body
+from storage.bigquery_client import Wire
+from storage.bigquery_entries import Entry, read_body
+from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import BODIES, STANDS
 from storage.bigquery_tables import FORMAT
+from storage.bigquery_values import typed
 from storage.clock import time_text
 from storage.deltas import Delta
 from storage.identity import Process, this_process
 
 SILENCE_US = 300 * 1_000_000
-"""A holder elsewhere that was not heard of for so long (five minutes) loses its lease; it is heard of every one."""
+"""A holder elsewhere that was not heard of for so long (five minutes) loses its lease; it is heard of every
+one."""
 
 
 KEPT_BYTES = 32 << 20

@@ -164,7 +164,7 @@ def _warehouse_rows(store: SharedStore, world: str) -> dict[int, bytes]:
     place.drain()
     pieces = f"SELECT body FROM gaelp_deltas WHERE world = '{world}' ORDER BY stamp_us, sequence, piece"
     for row in place.wire.query(pieces):
-        head, parts = from_one(row["body"])
+        parts = from_one(row["body"])[1]
         rows |= {int(user["number"]): user.tobytes() for user in np.frombuffer(parts[-1], USER)}
         for number in np.frombuffer(parts[1], "<i8").tolist():
             del rows[number]
