@@ -9,49 +9,43 @@ from __future__ import annotations
 import gc
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from storage import refusals
 from storage.base import (
     Batch,
     Birth,
-    CommitInfo,
     Floor,
     Lease,
     LeaseLost,
     Public,
-    Snapshot,
     StoreError,
-    WorldInfo,
 )
 from storage.bigquery_client import Wire
 from storage.bigquery_drain import Drainer, drain, drain_s
+from storage.bigquery_entries import outbox_path
 from storage.bigquery_errors import WarehouseAway
 from storage.bigquery_keep import Keeping
 from storage.bigquery_lease import HEARTBEAT_S, beat, give_back, in_force, take
-from storage.bigquery_load import load_shard, read_roster
-from storage.bigquery_outbox import Outbox, outbox_path
-from storage.bigquery_rows import Reading, kinds_of
+from storage.bigquery_load import read_roster
+from storage.bigquery_looks import Looks
+from storage.bigquery_outbox import Outbox
+from storage.bigquery_rows import kinds_of
 from storage.bigquery_sql import CREATE_WORLDS
-from storage.bigquery_stand import Moved, Stands, read_deltas, read_stands
+from storage.bigquery_stand import read_deltas, read_stands
 from storage.bigquery_tables import deltas_table, worlds_table
 from storage.checks import Parcel, checked_batch, checked_birth, same_events, same_users
 from storage.clock import now_us
-from storage.names import TABLES
 from storage.records import dtype_text
 from storage.sqlite_roster import EMPTY, Roster
 
-T = TypeVar("T")
-_READS = 8
-"""So often a world is read again if somebody folds it meanwhile."""
 
-
-class BigQueryPlace(Keeping):
+class BigQueryPlace(Looks, Keeping):
     """A dataset of worlds, as this process has it.
 
-    With the first lease a thread begins to drain, every 30 s, and to say that the holder lives. With each lease
-    that is given back all is drained, and its world is folded.
+    With the first lease a thread begins to drain, every 30 s, and to say that the holder lives. With each
+    lease that is given back all is drained, and its world is folded.
     """
 
     def __init__(self, project: str, dataset: str, clock: Callable[[], int] = now_us) -> None:
@@ -68,109 +62,7 @@ class BigQueryPlace(Keeping):
         self._dtypes: dict[str, str] = {}
         self._kinds: dict[str, dict[str, str]] = {}
         self._drainer: Drainer | None = None
-
-    # ---- reading
-
-    def is_there(self) -> bool:
-        """Whether there is a dataset that is a store."""
-        return self.wire.is_there() and self.wire.found(worlds_table.name) is not None
-
-    def worlds(self) -> list[WorldInfo]:
-        """See Store."""
-        stands = self._stands()
-        return stands.lines(self._tokens(), self._clock()) if stands else []
-
-    def held(self) -> dict[str, str]:
-        """World -> living holder, reserved worlds that are not yet born included."""
-        stands = self._stands()
-        found = {}
-        for (world, _), stand in (stands.shards if stands else {}).items():
-            holder = stand.holder(self._tokens(), self._clock())
-            if holder:
-                found[world] = holder
-        return found
-
-    def load(self, world: str, shard: int = 0, *, at: int | None = None) -> Snapshot:
-        """See Store."""
-        return self._read(world, lambda stands: load_shard(self.wire, self.outbox, stands, world, shard, at))
-
-    def history(self, world: str, shard: int = 0) -> list[CommitInfo]:
-        """See Store."""
-        stands = self._stands_of(world)
-        shards = stands.of(world)
-        if shard not in shards:
-            raise refusals.no_shard(world, shard, self.where)
-        return shards[shard].commits()
-
-    def rows(
-        self,
-        world: str,
-        table: str,
-        *,
-        where: Mapping[str, Any] | None = None,
-        limit: int | None = None,
-        at: int | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """See Store."""
-
-        def read(stands: Stands) -> list[dict[str, Any]]:
-            reading = Reading(self.wire, self.outbox, stands, world, self.public, at)
-            if table == "persistent_users":
-                return reading.users(where, limit)
-            return reading.events(table, where, limit)
-
-        return iter(self._read(world, read))
-
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
-        """See Store."""
-        if table not in TABLES:
-            raise refusals.wrong_table(table)
-
-        def read(stands: Stands) -> int:
-            reading = Reading(self.wire, self.outbox, stands, world, self.public, at)
-            return reading.count_users() if table == "persistent_users" else reading.count_events(table)
-
-        return self._read(world, read)
-
-    def _stands(self, world: str | None = None) -> Stands | None:
-        """Where worlds stand; None if there is no store."""
-        if worlds_table.name not in self.wire.known:
-            if not self.is_there():
-                return None
-            self.wire.need(worlds_table, CREATE_WORLDS)
-        return read_stands(self.wire, self.outbox, world)
-
-    def _stands_of(self, world: str) -> Stands:
-        """Where a world stands. Raises WorldNotFound."""
-        stands = self._stands(world)
-        if stands is None:
-            raise refusals.not_found(world, self.where, [])
-        if not stands.of(world):
-            others = self._stands()
-            raise refusals.not_found(world, self.where, others.born() if others else [])
-        return stands
-
-    def _read(self, world: str, read: Callable[[Stands], T]) -> T:
-        """Reads a world, again if somebody folded it meanwhile."""
-        with self.lock:
-            for _ in range(_READS):
-                stands = self._stands_of(world)
-                shards = stands.of(world)
-                try:
-                    found = read(stands)
-                except Moved:
-                    continue
-                held = {(name, shard) for name, shard, _ in self._mine.values()}
-                if all((world, shard) in held for shard in shards):
-                    return found
-                if self._stands_of(world).versions() == stands.versions():
-                    return found
-        raise StoreError(
-            f"World {world!r} in {self.where} was folded again and again while it was read; read it once more."
-        )
-
-    def _tokens(self) -> list[str]:
-        return list(self._mine)
+        self._answers: dict[str, list[dict[str, Any]]] = {}
 
     # ---- leases
 
@@ -199,12 +91,12 @@ class BigQueryPlace(Keeping):
             known += [dtype_text(delta.users.dtype) for delta in deltas]
             if known:
                 self._dtypes[birth.world] = known[0]
-            stand = stands.shards[birth.world, shard]
             stamps = [one.stamp_us for one in stands.shards.values()]
-            self.outbox.keep_lease(lease, stand.sequence if stand.born else None, max(stamps))
+            self.outbox.keep_lease(lease, expected, max(stamps, default=0))
             for token in [token for token, mine in self._mine.items() if mine[:2] == (birth.world, shard)]:
                 del self._mine[token]
             self._mine[lease.token] = lease.world, lease.shard, lease.epoch
+            self._changed()
             self._start()
             return lease
 
@@ -231,6 +123,7 @@ class BigQueryPlace(Keeping):
                     world, shard, epoch = self._mine.get(token, ("", -1, 0))
                     if now.get((world, shard), (0, ""))[1] != token:
                         self.outbox.drop_lease(world, shard, epoch)
+                self._changed()
         except StoreError:
             return
 
@@ -244,6 +137,7 @@ class BigQueryPlace(Keeping):
             try:
                 if self._lease_here(lease) is not None:
                     self.drain()
+                    self._changed()
                     self._fold_at_end(lease)
                     give_back(self.wire, lease)
                     self.outbox.drop_lease(*mine)
@@ -252,12 +146,13 @@ class BigQueryPlace(Keeping):
             except WarehouseAway as error:
                 waiting = self.outbox.waiting(lease.world, lease.shard)
                 warnings.warn(
-                    f"{error} {waiting} commits of world {lease.world!r} wait, and its lease is kept for them.",
+                    f"{error} {waiting} commits of world {lease.world!r} wait; its lease is kept for them.",
                     UserWarning,
                     stacklevel=3,
                 )
             finally:
                 self._mine.pop(lease.token, None)
+                self._changed()
                 if not self._mine:
                     self._stop()
 
@@ -327,7 +222,7 @@ class BigQueryPlace(Keeping):
             if not self.outbox.waiting():
                 return 0
             self.make()
-            return drain(self.wire, self.outbox)
+            return drain(self.wire, self.outbox, self._changed)
 
     def _drain_quietly(self) -> None:
         """What cannot be sent now is safe, and is tried again; it is told with the last lease."""
@@ -362,6 +257,7 @@ class BigQueryPlace(Keeping):
             self._stop()
             self.outbox.close()
             self.wire.close()
+            self.wire.read_before = {}
 
     def before_fork(self) -> None:
         """Connections must not cross a fork, so they are closed; the next use opens them again."""
@@ -374,6 +270,7 @@ class BigQueryPlace(Keeping):
         """The parent keeps its leases and its thread, the child has none."""
         if child:
             self._mine.clear()
+            self._changed()
             self._rosters.clear()
             self._drainer = None
         self.outbox.after_fork()

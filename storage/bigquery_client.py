@@ -1,4 +1,4 @@
-"""The line to a dataset: queries, changes, loads and reads, each tried again until it is known what came of it.
+"""The line to a dataset: queries, changes, loads and reads, tried again until it is known what came of them.
 
 A job that changes something has an id that follows from what it does. Said again it meets 409, and the job
 that was there is asked what came of it; a job that failed keeps its id, so the next one has the next number.
@@ -10,34 +10,34 @@ import io
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from storage.base import NotAStore, StoreError
+from storage.base import StoreError
+from storage.bigquery_endpoint import ENDPOINT, LOCATION, STORAGE_ENDPOINT, client_of, reader_of
 from storage.bigquery_errors import AGAIN, passes, reason_of, told
 from storage.bigquery_tables import Found, Table, check, create, found_of
+from storage.bigquery_values import Values, parameter, spelled
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ENDPOINT = "GAELP_BIGQUERY_ENDPOINT"
-"""Address of another server that speaks BigQuery's REST, without credentials: an emulator."""
-STORAGE_ENDPOINT = "GAELP_BIGQUERY_STORAGE_ENDPOINT"
-"""host:port of its Storage Read API; without it such a server is read by queries."""
-LOCATION = "GAELP_BIGQUERY_LOCATION"
-"""Where a new dataset is made, "US" by default; an old one is where it is."""
 PATIENCE_S = 60.0
 """For so long a step is tried again, if it fails in a way that passes."""
 ATTEMPTS = 20
 """So many jobs may fail with one id."""
 
-Values = Mapping[str, Any]
-"""Parameters of a query by name; of None and of empty lists a pair (type, value)."""
 T = TypeVar("T")
 
 
 class Wire:
-    """One dataset, as google's own client sees it. Made at the first use; safe in threads."""
+    """One dataset, as google's own client sees it. Made at the first use; safe in threads.
+
+    Attributes:
+      known: names of tables that were looked at and are as they must be.
+      read_before: commits that were read last, by world, shard, epoch and sequence; they never change,
+        but for an erasure.
+    """
 
     def __init__(self, project: str, dataset: str, patience_s: float = PATIENCE_S) -> None:
         self.project, self.dataset = project, dataset
@@ -48,6 +48,7 @@ class Wire:
         self._reader: Any = None
         self._location = ""
         self.known: set[str] = set()
+        self.read_before: dict[tuple[str, int, int, int], Any] = {}
 
     # ---- what there is
 
@@ -74,8 +75,9 @@ class Wire:
                 return False
             wanted = bigquery.Dataset(self._dataset_id())
             wanted.location = os.environ.get(LOCATION, "US")
-            self._again(lambda: self._google().create_dataset(wanted, exists_ok=True, retry=None))
-            return self.is_there()
+            made = self._again(lambda: self._google().create_dataset(wanted, exists_ok=True, retry=None))
+            self._location = made.location or "US"
+            return True
 
     def found(self, name: str) -> Found | None:
         """What a table is; None if it is not there."""
@@ -96,15 +98,9 @@ class Wire:
         found = self.found(table.name)
         if found is None:
             self.query(statement or create(table))
-            found = self.found(table.name)
-        if found is None:
-            raise NotAStore(f"The table {table.name} could not be made in {self.where}.")
-        check(self.where, table, found)
+        else:
+            check(self.where, table, found)
         self.known.add(table.name)
-
-    def forget(self, name: str) -> None:
-        """No longer takes for granted that a table is there."""
-        self.known.discard(name)
 
     # ---- what is done
 
@@ -179,7 +175,7 @@ class Wire:
                         sql, job_config=config, location=self._location or None, retry=None, job_retry=None
                     ).to_arrow(create_bqstorage_client=False)
                 )  # fmt: skip
-            return self._again(lambda: self._streamed(table, columns, _spelled(restriction, values)))
+            return self._again(lambda: self._streamed(table, columns, spelled(restriction, values)))
 
     def close(self) -> None:
         """Lets go of the line; the next use makes it anew."""
@@ -207,12 +203,13 @@ class Wire:
         session = reader.create_read_session(
             parent=f"projects/{self.project}", read_session=wanted, max_stream_count=4
         )
-        parts = [reader.read_rows(stream.name).to_arrow(session) for stream in session.streams]
-        parts = [part for part in parts if part.num_rows] or parts
-        if not parts:
-            schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-            return schema.empty_table().select(list(columns))
-        return pa.concat_tables(parts).select(list(columns))
+        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+        batches = [
+            pa.ipc.read_record_batch(pa.py_buffer(part.arrow_record_batch.serialized_record_batch), schema)
+            for stream in session.streams
+            for part in reader.read_rows(stream.name)
+        ]
+        return pa.Table.from_batches(batches, schema).select(list(columns))
 
     def _job(self, job: str, submit: Callable[[str], Any]) -> Any:
         from google.api_core.exceptions import Conflict
@@ -265,46 +262,24 @@ class Wire:
 
     def _google(self) -> Any:
         if self._client is None:
-            from google.cloud import bigquery
-
-            if self.endpoint:
-                from google.api_core.client_options import ClientOptions
-                from google.auth.credentials import AnonymousCredentials
-
-                self._client = bigquery.Client(
-                    self.project,
-                    credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-                    client_options=ClientOptions(api_endpoint=self.endpoint),  # type: ignore[no-untyped-call]
-                )
-            else:
-                self._client = bigquery.Client(self.project)
+            self._client = client_of(self.project, self.endpoint)
         return self._client
 
     def _storage(self) -> Any:
         if self._reader is None:
-            from google.cloud.bigquery_storage_v1 import BigQueryReadClient
-
-            address = os.environ.get(STORAGE_ENDPOINT) if self.endpoint else None
-            if address:
-                import grpc
-                from google.cloud.bigquery_storage_v1.services.big_query_read.transports import (
-                    BigQueryReadGrpcTransport,
-                )
-
-                options = [("grpc.max_receive_message_length", -1)]
-                channel = grpc.insecure_channel(address, options=options)
-                self._reader = BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
-            else:
-                self._reader = BigQueryReadClient(credentials=self._google()._credentials)
+            self._reader = reader_of(
+                self._google(), os.environ.get(STORAGE_ENDPOINT) if self.endpoint else None
+            )
         return self._reader
 
     def _expire(self, table: str, days: int) -> None:
         from datetime import UTC, datetime, timedelta
 
-        found = self._again(lambda: self._google().get_table(self._table_id(table), retry=None))
-        if found.expires is None:
-            found.expires = datetime.now(UTC) + timedelta(days=days)
-            self._again(lambda: self._google().update_table(found, ["expires"], retry=None))
+        from google.cloud import bigquery
+
+        expiring = bigquery.Table(self._table_id(table))
+        expiring.expires = datetime.now(UTC) + timedelta(days=days)
+        self._again(lambda: self._google().update_table(expiring, ["expires"], retry=None))
 
     def _dataset_id(self) -> str:
         return f"{self.project}.{self.dataset}"
@@ -317,40 +292,6 @@ class Wire:
 
         return bigquery.QueryJobConfig(
             default_dataset=self._dataset_id(),
-            query_parameters=[_parameter(bigquery, name, value) for name, value in (values or {}).items()],
+            query_parameters=[parameter(bigquery, name, value) for name, value in (values or {}).items()],
             use_legacy_sql=False,
         )
-
-
-def typed(kind: str, value: object) -> tuple[str, object]:
-    """A parameter whose type its value does not tell: None, or a list that may be empty."""
-    return kind, value
-
-
-def _parameter(bigquery: Any, name: str, value: Any) -> Any:
-    from datetime import datetime
-
-    if isinstance(value, tuple):
-        kind, value = value
-    else:
-        first = value[0] if isinstance(value, list) else value
-        kinds: list[tuple[type, str]] = [
-            (bool, "BOOL"), (int, "INT64"), (float, "FLOAT64"), (str, "STRING"), (bytes, "BYTES"),
-            (datetime, "TIMESTAMP"),
-        ]  # fmt: skip
-        kind = next(sql for python, sql in kinds if isinstance(first, python))
-    if isinstance(value, list):
-        return bigquery.ArrayQueryParameter(name, kind, value)
-    return bigquery.ScalarQueryParameter(name, kind, value)
-
-
-def _spelled(restriction: str, values: Values) -> str:
-    """A test of rows with its values written out."""
-    for name, value in values.items():
-        text = (
-            str(value)
-            if isinstance(value, int)
-            else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-        )
-        restriction = restriction.replace(f"@{name}", text)
-    return restriction

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from storage.base import StoreError
 from storage.bigquery_client import Wire
+from storage.bigquery_entries import Entry
 from storage.bigquery_lease import in_force
-from storage.bigquery_outbox import Entry, Outbox
+from storage.bigquery_outbox import Outbox
 from storage.bigquery_stage import pieces
 from storage.bigquery_tables import DELTAS
 
@@ -31,17 +32,21 @@ def drain_s() -> float:
     return seconds
 
 
-def drain(wire: Wire, outbox: Outbox) -> int:
+def drain(wire: Wire, outbox: Outbox, loaded: Callable[[], None] = lambda: None) -> int:
     """Sends all that waits; returns how many commits the dataset has now that it had not.
 
     A job is named by the outbox and the places of what it brings, which were written down before: sent again,
-    by whomever, it is the same job. Only then it is looked whether the leases are in force: a commit under one
-    that was taken over is void in the dataset, and is set aside here, with a warning that says so.
+    by whomever, it is the same job. Only then it is looked whether the leases are in force: a commit under
+    one that was taken over is void in the dataset, and is set aside here, with a warning that says so.
+
+    Args:
+      loaded: called when commits are in the dataset, and still in the outbox.
     """
     sent = 0
     while entries := outbox.next_load():
         first, last = entries[0].position, entries[-1].position
         wire.load(DELTAS, pieces(entries), f"gaelp-deltas-{outbox.name()}-{first}-{last}", replace=False)
+        loaded()
         now = in_force(wire)
         lost = {}
         for entry in entries:
@@ -59,8 +64,8 @@ def forfeited(outbox: Outbox, aside: list[Entry]) -> str:
     """What is said of commits that a takeover has made void."""
     named = ", ".join(f"{entry.sequence} of world {entry.world!r} (shard {entry.shard})" for entry in aside)
     return (
-        f"Commits that were not drained in time are forfeited: {named}. Somebody else took the world over, and "
-        f"goes on without them; they are set aside in {outbox.path!r}."
+        f"Commits that were not drained in time are forfeited: {named}. Somebody else took the world over, "
+        f"and goes on without them; they are set aside in {outbox.path!r}."
     )
 
 

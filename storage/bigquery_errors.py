@@ -11,10 +11,11 @@ from storage.base import StoreError, StoreFull
 LACKING = "google-cloud-bigquery is not installed here; run: pip install 'gaelp[bigquery]'."
 _SAFE = "What was committed is safe in the outbox of this machine"
 
+_SESSIONS = "BigQuery Read Session User (roles/bigquery.readSessionUser) on the project"
 ROLES = {
     "bigquery.jobs.create": "BigQuery Job User (roles/bigquery.jobUser) on the project",
-    "bigquery.readsessions.create": "BigQuery Read Session User (roles/bigquery.readSessionUser) on the project",
-    "bigquery.readsessions.getData": "BigQuery Read Session User (roles/bigquery.readSessionUser) on the project",
+    "bigquery.readsessions.create": _SESSIONS,
+    "bigquery.readsessions.getData": _SESSIONS,
     "bigquery.datasets.create": "BigQuery User (roles/bigquery.user) on the project",
 }
 """Permission -> the narrowest role that brings it; every other one comes with _EDITOR."""
@@ -100,8 +101,9 @@ def sentence(where: str, error: BaseException) -> StoreError:
         )
     if "uota" in reason or reason in ("rateLimitExceeded", "jobRateLimitExceeded"):
         return StoreFull(
-            f"A quota of BigQuery is used up for {where} ({said}). {_SAFE}; wait (daily quotas end at midnight "
-            "Pacific time), drain less often with GAELP_DRAIN_S, or ask for more, then run `gaelp store drain`."
+            f"A quota of BigQuery is used up for {where} ({said}). {_SAFE}; wait (daily quotas end at "
+            "midnight Pacific time), drain less often with GAELP_DRAIN_S, or ask for more, then run "
+            "`gaelp store drain`."
         )
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
         return NotAllowed(f"{_refused(where, words)} {_SAFE}.")
@@ -112,8 +114,8 @@ def sentence(where: str, error: BaseException) -> StoreError:
         )
     if isinstance(error, exceptions.NotFound):
         return StoreError(
-            f"Something that the store {where} needs is not there ({said}). Check project and dataset, or run "
-            "`gaelp store init`."
+            f"Something that the store {where} needs is not there ({said}). Check project and dataset, or "
+            "run `gaelp store init`."
         )
     if passes(error):
         return _away(where, error)
@@ -134,6 +136,6 @@ def _refused(where: str, words: str) -> str:
 def _away(where: str, error: BaseException) -> WarehouseAway:
     words = " ".join(str(error).split())[:200]
     return WarehouseAway(
-        f"BigQuery cannot be reached for {where} ({type(error).__name__}: {words}). {_SAFE}; check the network, "
-        "then go on, or run `gaelp store drain`."
+        f"BigQuery cannot be reached for {where} ({type(error).__name__}: {words}). {_SAFE}; check the "
+        "network, then go on, or run `gaelp store drain`."
     )

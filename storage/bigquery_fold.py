@@ -17,10 +17,11 @@ from typing import Any
 from storage import bigquery_sql as sql
 from storage import refusals
 from storage.base import Floor, Lease, Public, StoreError
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_stage import events_staged, people_staged, users_staged
 from storage.bigquery_stand import Stand, Stands
-from storage.bigquery_tables import PEOPLE, event_table, people_table, users_table
+from storage.bigquery_tables import DELTAS, PEOPLE, event_table, people_table, users_table
+from storage.bigquery_values import typed
 from storage.clock import now_us
 from storage.deltas import Delta
 from storage.names import EVENT_TABLES
@@ -36,7 +37,7 @@ def key_of(world: str) -> str:
 
 
 def table_for(stands: Stands, world: str) -> str:
-    """The table of a world's users: the one that it has, else the plain name for the first world of a dataset."""
+    """The table of a world's users: the one it has, else the plain name for the dataset's first world."""
     mine = [stand.row["users_table"] for stand in stands.of(world).values()]
     known = next((table for table in mine if table), None)
     if known is not None:
@@ -94,16 +95,15 @@ class Fold:
         return self.stands.shards[self.lease.world, self.lease.shard]
 
     def run(self) -> int:
-        """Folds; returns how many commits that took. Raises LeaseLost, leaving everything for the next owner."""
+        """Folds; returns how many commits that took. Raises LeaseLost, leaving all for the next owner."""
         wire, stand, last = self.wire, self.stand, self.deltas[-1] if self.deltas else None
         fresh = [delta for delta in self.deltas if delta.sequence > stand.folded]
         self._check_in_force()
         wire.need(people_table)
         table = table_for(self.stands, self.lease.world)
         wire.need(users_table(table))
-        self._people([delta for delta in self.deltas if delta.sequence <= self.base])
+        self._people_and_users(table, [delta for delta in self.deltas if delta.sequence <= self.base], fresh)
         if fresh:
-            self._users(table, together(fresh))
             self._events(fresh)
         if last is None:
             return 0
@@ -141,32 +141,34 @@ class Fold:
         if self.wire.change(sql.END_FOLD, self._mine() | values, self._job("end")) != 1:
             raise refusals.lost(self.lease, "")
 
-    def _people(self, deltas: Sequence[Delta]) -> None:
-        changes = together(deltas)
-        if changes is None or not len(changes.numbers) + len(changes.archived):
-            return
-        staged = people_staged(changes, self.names)
-        stage = self._staged("people", staged)
-        numbers = staged.column("number").to_pylist()
-        bounds = {"first": min(numbers), "last": max(numbers)}
-        changed = self.wire.change(sql.merge_people(stage), self._mine() | bounds, self._job("merge-people"))
-        where = {"world": self.lease.world, "shard": self.lease.shard}
-        self._checked(PEOPLE, changed, len(numbers), sql.unmerged_people(stage), where)
+    def _people_and_users(self, table: str, old: Sequence[Delta], fresh: Sequence[Delta]) -> None:
+        """Stages records and public rows in one table, and merges first those, then these."""
+        import pyarrow as pa
 
-    def _users(self, table: str, changes: Changes | None) -> None:
-        if changes is None or not len(changes.numbers) + len(changes.archived):
+        people, users = _staged_people(together(old), self.names), None
+        changes = together(fresh)
+        if changes is not None and len(changes.numbers) + len(changes.archived):
+            users = users_staged(self.public, self.stand.birth, changes, self.names)
+        both = [part for part in (people, users) if part is not None]
+        if not both:
             return
-        staged = users_staged(self.public, self.stand.birth, changes, self.names)
-        stage = self._staged("users", staged)
-        found = self.wire.query(sql.old_bounds(table, stage))[0]
-        bounds = {
-            "low": typed("TIMESTAMP", found["low"]), "high": typed("TIMESTAMP", found["high"]),
-            "first": typed("STRING", found["first"]), "last": typed("STRING", found["last"]),
-        }  # fmt: skip
-        changed = self.wire.change(
-            sql.merge_users(table, stage), self._mine() | bounds, self._job("merge-users")
-        )
-        self._checked(table, changed, staged.num_rows, sql.unmerged_users(table, stage), {})
+        wire, stage = self.wire, self._staged("people", pa.concat_tables(both))
+        if people is not None:
+            numbers = people.column("number").to_pylist()
+            bounds: dict[str, Any] = {"first": min(numbers), "last": max(numbers)}
+            changed = wire.change(sql.merge_people(stage), self._mine() | bounds, self._job("merge-people"))
+            where = {"world": self.lease.world, "shard": self.lease.shard}
+            self._checked(PEOPLE, changed, len(numbers), sql.unmerged_people(stage), where)
+        if users is not None:
+            found = wire.query(sql.old_bounds(table, stage))[0]
+            bounds = {
+                "low": typed("TIMESTAMP", found["low"]), "high": typed("TIMESTAMP", found["high"]),
+                "first": typed("STRING", found["first"]), "last": typed("STRING", found["last"]),
+            }  # fmt: skip
+            changed = wire.change(
+                sql.merge_users(table, stage), self._mine() | bounds, self._job("merge-users")
+            )
+            self._checked(table, changed, users.num_rows, sql.unmerged_users(table, stage), {})
 
     def _events(self, deltas: Sequence[Delta]) -> None:
         kinds = dict(self.stands.kinds)
@@ -201,9 +203,9 @@ class Fold:
     def _checked(
         self, table: str, changed: int, wanted: int, unmerged: str, where: Mapping[str, Any]
     ) -> None:
-        """Looks closer if a statement did not change as many rows as were brought. Raises LeaseLost, StoreError.
+        """Looks closer if a statement did not change as many rows as were brought.
 
-        Fewer is right if it was done before, and broken off after it.
+        Fewer is right if it was done before, and broken off after it. Raises LeaseLost, StoreError.
         """
         if changed == wanted:
             return
@@ -211,8 +213,9 @@ class Fold:
         missing = self.wire.query(unmerged, where)[0]["n"]
         if missing or changed > wanted:
             raise StoreError(
-                f"A fold into {table} of {self.wire.where} changed {changed} rows where {wanted} were brought, and "
-                f"{missing} are missing. Its commits stay in {sql.DELTAS}; look at the table, then run `gaelp fold`."
+                f"A fold into {table} of {self.wire.where} changed {changed} rows where {wanted} were "
+                f"brought, and {missing} are missing. Its commits stay in {DELTAS}; look at the table, then "
+                "run `gaelp fold`."
             )
 
     def _mine(self) -> dict[str, Any]:
@@ -225,8 +228,14 @@ class Fold:
         return f"gaelp-{key_of(self.lease.world)}-s{self.lease.shard}-{self.lease.token[:12]}-{span}-{what}"
 
 
+def _staged_people(changes: Changes | None, names: Mapping[int, str]) -> Any:
+    if changes is None or not len(changes.numbers) + len(changes.archived):
+        return None
+    return people_staged(changes, names)
+
+
 def prune(wire: Wire, stands: Stands, world: str, moment: Any, table: str, job: str) -> None:
-    """Deletes touchpoints of before a moment, and rows of people who have left and were last seen before it."""
+    """Deletes touchpoints of before a moment, and rows of people who left and were last seen before it."""
     kinds = stands.kinds.get("touchpoints", {})
     column = next((name for name, kind in kinds.items() if kind == "time"), None)
     if column is not None:

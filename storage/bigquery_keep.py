@@ -12,7 +12,7 @@ import numpy as np
 
 from storage import refusals
 from storage.base import Erasure, Floor, Lease, Public, WorldBusy
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_fold import Fold, cut_of, new_base, prune, table_for
 from storage.bigquery_lease import give_back, take
 from storage.bigquery_load import check_known, numbers_of, read_roster
@@ -20,6 +20,7 @@ from storage.bigquery_moves import adopt, erase, unload
 from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import KEEP
 from storage.bigquery_stand import Stands, read_deltas, read_stands
+from storage.bigquery_values import typed
 from storage.checks import checked_keep, same_events, same_users
 from storage.columns import stored_scalar
 from storage.moving import Portion, beheaded
@@ -51,6 +52,7 @@ class Keeping:
         def _read(self, world: str, read: Callable[[Stands], T]) -> T: ...
         def _stands(self, world: str | None = None) -> Stands | None: ...
         def _tokens(self) -> list[str]: ...
+        def _changed(self) -> None: ...
 
     def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None:
         """See Store."""
@@ -62,6 +64,7 @@ class Keeping:
                 "hours": typed("FLOAT64", None if hours is None else float(hours)),
             }  # fmt: skip
             self.wire.change(KEEP, values, f"gaelp-keep-{uuid.uuid4().hex}")
+            self._changed()
 
     def prune(self, lease: Lease, before: np.datetime64) -> None:
         """See Store. It is noted, and done by the next fold."""
@@ -129,6 +132,7 @@ class Keeping:
 
     def _fold_shard(self, lease: Lease, stands: Stands) -> int:
         """Folds a shard whose commits are drained, and prunes its world if that was asked for."""
+        self._changed()
         world, shard = lease.world, lease.shard
         stand = stands.shards[world, shard]
         if not stand.born or self.public is None:
@@ -152,6 +156,7 @@ class Keeping:
             table = table_for(stands, world)
             prune(self.wire, stands, world, moment, table, f"gaelp-prune-{uuid.uuid4().hex}")
             self.outbox.pruned(world, noted)
+        self._changed()
         return folded
 
     # ---- whole worlds, and people who are to be forgotten
@@ -180,6 +185,7 @@ class Keeping:
                     brought = dict(head.kinds[name])
                     same_events(name, kinds.setdefault(name, brought), brought)
             adopt(self.wire, leases, head, rest, self._table_of_new(stands, world), kinds, bool(others))
+            self._changed()
             now = read_stands(self.wire, self.outbox, world)
             self._kinds = kinds
             self._rosters[world] = read_roster(self.wire, world, now.of(world), [])
@@ -214,6 +220,9 @@ class Keeping:
             stands = read_stands(self.wire, self.outbox, lease.world)
             roster, table = self._rosters[lease.world], table_for(stands, lease.world)
             found = erase(self.wire, self.outbox, lease, stands, roster, numbers, table)
+            self._changed()
+            self.wire.read_before = {}
+            stands = read_stands(self.wire, self.outbox, lease.world)
             shards = stands.of(lease.world)
             deltas: Any = read_deltas(self.wire, self.outbox, lease.world, shards)
             self._rosters[lease.world] = read_roster(self.wire, lease.world, shards, deltas)

@@ -64,10 +64,12 @@ def take(
         again = read_stands(wire, outbox, birth.world).shards.get((birth.world, shard))
         winner = again.holder(mine, wall_us) if again else ""
         raise refusals.busy(birth.world, shard, winner or "somebody who was faster")
+    if known is None:
+        # It was reserved by the same statement, and settled with it: nothing of it can be there.
+        return lease, stands
     stands = read_stands(wire, outbox, birth.world)
     stand = stands.shards[birth.world, shard]
-    if known is not None:
-        wire.change(SETTLE, _mine(lease) | {"stand": stand.sequence}, f"gaelp-settle-{lease.token}")
+    wire.change(SETTLE, _mine(lease) | {"stand": stand.sequence}, f"gaelp-settle-{lease.token}")
     if (stand.sequence if stand.born else None) != expected:
         give_back(wire, lease)
         if expected is None:

@@ -1,4 +1,4 @@
-"""People out of a dataset: the base by the Storage Read API, and on top of it the commits that are not in it."""
+"""People out of a dataset: the base by the Storage Read API, and on top of it what is not in it yet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from storage import refusals
 from storage.base import Snapshot, default_id
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import BASE_MARKET, NUMBERS, PEOPLE_OF
 from storage.bigquery_stand import Stand, Stands, read_deltas
 from storage.bigquery_tables import PEOPLE
+from storage.bigquery_values import typed
 from storage.deltas import Delta
 from storage.names import named_number
 from storage.records import dtype_from
@@ -162,10 +163,8 @@ def _after(first: Changes, then: Changes | None, concerned: Numbers) -> Changes:
         return first
     new = np.isin(then.numbers, concerned)
     numbers = then.numbers[new]
-    both, users = merged(
-        first.numbers, first.users.copy(), numbers, octets_of(then.users)[new].reshape(-1).view(then.users.dtype),
-        _NOBODY,
-    )  # fmt: skip
+    records = octets_of(then.users)[new].reshape(-1).view(then.users.dtype)
+    both, users = merged(first.numbers, first.users.copy(), numbers, records, _NOBODY)
     created, updated = np.zeros(len(both), np.int64), np.zeros(len(both), np.int64)
     place = np.searchsorted(both, numbers)
     created[place], updated[place] = then.created_us[new], then.updated_us[new]

@@ -14,14 +14,16 @@ import numpy as np
 from storage import bigquery_sql as sql
 from storage import refusals
 from storage.base import PUBLIC_COLUMNS, Erasure, Lease, Public, default_id
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
+from storage.bigquery_entries import Entry
 from storage.bigquery_fold import key_of
 from storage.bigquery_load import load_shard, read_roster
-from storage.bigquery_outbox import Entry, Outbox
+from storage.bigquery_outbox import Outbox
 from storage.bigquery_rows import Reading
 from storage.bigquery_stage import event_rows, people_rows, pieces, user_rows
 from storage.bigquery_stand import Stands, read_deltas
 from storage.bigquery_tables import PEOPLE, event_table, people_table, users_table
+from storage.bigquery_values import typed
 from storage.columns import PUBLIC_KINDS
 from storage.deltas import Delta, checksum, in_one, recoded
 from storage.moving import PEOPLE_AT_ONCE, ROWS_AT_ONCE, Head, Left, People, Portion, Rows, Stand, chunks
@@ -32,14 +34,15 @@ from storage.sqlite_merge import among, octets_of
 from storage.sqlite_roster import Roster
 
 SEARCHED = (
-    "gaelp_people", "past", "names", "persistent_users", "touchpoints", "conversions", "staging tables", "outbox",
+    "gaelp_people", "past", "names", "persistent_users", "touchpoints", "conversions",
+    "staging tables", "outbox",
 )  # fmt: skip
 
 
 def unload(
     wire: Wire, outbox: Outbox, stands: Stands, world: str, public: Public | None, records: bool
 ) -> Iterator[Portion]:
-    """See Store.unload. The world is read before the first portion goes out, so that all are of one commit."""
+    """See Store.unload. All is read before the first portion goes out, so that it is of one commit."""
     reading = Reading(wire, outbox, stands, world, public, None)
     users = [tuple(row.values()) for row in reading.users(None, None)]
     rows = {"persistent_users": users}
@@ -190,7 +193,7 @@ def erase(
         text = sql.FORGET_EVENTS.format(table=name)
         erased[name] = wire.change(text, values, f"{job}-{name}") if has else 0
     wire.change(sql.ENTOMB, values | {"shard": shard}, f"{job}-people")
-    for what in ("people", "users", *EVENT_TABLES):
+    for what in ("people", *EVENT_TABLES):
         wire.query(sql.drop(f"gaelp_stage_{what}_{key_of(world)}_s{shard}"))
     outbox.without(world, shard, listed)
     at = stands.shards[world, shard].sequence
@@ -200,8 +203,8 @@ def erase(
         SEARCHED,
         erased,
         (
-            f"BigQuery keeps what was deleted from {wire.where} for time travel (two to seven days, as the dataset "
-            "is set), and for seven days more where only Google's support can reach it.",
+            f"BigQuery keeps what was deleted from {wire.where} for time travel (two to seven days, as the "
+            "dataset is set), and for seven days more where only Google's support can reach it.",
         ),
     )
 

@@ -2,30 +2,26 @@
 
 When `append` returns, a commit survives a killed process and a power cut (rollback journal, a sync at every
 step). All processes of this user share the file of a dataset; what one left behind another one sends. The
-commits that are on their way are written down before they go, so that whoever sends them again sends the same.
+commits that are on their way are written down before they go, so that to send again is to send the same.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage.base import Lease
+from storage.bigquery_entries import COLUMNS, Entry, read_body
 from storage.checks import Parcel
-from storage.deltas import Delta, checksum, decoded, encoded, from_one, in_one
+from storage.deltas import checksum, encoded, in_one
 from storage.sqlite_errors import told
 
-FOLDER = "GAELP_OUTBOX"
-"""The folder of the outboxes, instead of the one under the user's data."""
 AT_ONCE_BYTES = 64 << 20
 """So much goes in one job, or one commit if that is more."""
 
@@ -41,51 +37,6 @@ CREATE TABLE IF NOT EXISTS aside AS SELECT * FROM journal WHERE 0;
 CREATE TABLE IF NOT EXISTS sending (first INTEGER PRIMARY KEY, last INTEGER);
 CREATE TABLE IF NOT EXISTS prunes (world TEXT PRIMARY KEY, before TEXT NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A commit in the outbox. `body` is empty where only the rest was asked for."""
-
-    position: int
-    world: str
-    shard: int
-    epoch: int
-    sequence: int
-    stamp_us: int
-    fresh: int
-    summary: str
-    crc: int
-    body: bytes = b""
-
-    def read(self) -> Delta | None:
-        """The commit; None if it is not what was written."""
-        return read_body(self.body, self.crc)
-
-
-_COLUMNS = "position, world, shard, epoch, sequence, stamp_us, fresh, summary, crc"
-
-
-def read_body(body: bytes, crc: int) -> Delta | None:
-    """A commit from its body; None if it does not match its checksum."""
-    try:
-        head, parts = from_one(body)
-    except (ValueError, TypeError):
-        return None
-    return decoded(head, parts) if checksum(head, parts) == crc else None
-
-
-def outbox_path(project: str, dataset: str, endpoint: str) -> str:
-    """Where the outbox of a dataset lies: GAELP_OUTBOX, else the user's data folder, `gaelp/outbox`."""
-    folder = os.environ.get(FOLDER, "")
-    if not folder:
-        home = os.path.expanduser("~")
-        data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
-        if sys.platform == "darwin":
-            data = os.path.join(home, "Library", "Application Support")
-        folder = os.path.join(data, "gaelp", "outbox")
-    server = f".{zlib.crc32(endpoint.encode()):08x}" if endpoint else ""
-    return os.path.join(folder, f"{project.replace(':', '_')}.{dataset}{server}.db")
 
 
 class Outbox:
@@ -205,13 +156,13 @@ class Outbox:
 
     def heads(self, world: str | None = None) -> list[Entry]:
         """Commits that wait, without their bodies, in the order in which they were made."""
-        query = f"SELECT {_COLUMNS} FROM journal WHERE ?1 IS NULL OR world = ?1 ORDER BY position"
+        query = f"SELECT {COLUMNS} FROM journal WHERE ?1 IS NULL OR world = ?1 ORDER BY position"
         return [Entry(*row) for row in self._ask(query, (world,))]
 
     def entries(self, world: str, shard: int | None = None) -> list[Entry]:
         """Commits of a world that wait, whole."""
         query = (
-            f"SELECT {_COLUMNS}, body FROM journal WHERE world = ?1 AND (?2 IS NULL OR shard = ?2)"
+            f"SELECT {COLUMNS}, body FROM journal WHERE world = ?1 AND (?2 IS NULL OR shard = ?2)"
             " ORDER BY position"
         )
         return [Entry(*row) for row in self._ask(query, (world, shard))]
@@ -233,7 +184,7 @@ class Outbox:
                 found = self._chosen(connection)
                 connection.execute("INSERT INTO sending VALUES (?, ?)", found)
             rows = connection.execute(
-                f"SELECT {_COLUMNS}, body FROM journal WHERE position BETWEEN ? AND ? ORDER BY position",
+                f"SELECT {COLUMNS}, body FROM journal WHERE position BETWEEN ? AND ? ORDER BY position",
                 found,
             ).fetchall()
             if not rows:
@@ -292,7 +243,7 @@ class Outbox:
 
     def set_aside(self) -> list[Entry]:
         """Commits that were forfeited, without their bodies."""
-        return [Entry(*row) for row in self._ask(f"SELECT {_COLUMNS} FROM aside ORDER BY position")]
+        return [Entry(*row) for row in self._ask(f"SELECT {COLUMNS} FROM aside ORDER BY position")]
 
     def without(self, world: str, shard: int, numbers: Sequence[int]) -> int:
         """Erases forfeited commits that bring one of some people; returns how many."""

@@ -1,4 +1,4 @@
-"""Public rows of a dataset as of a commit: what the tables say, but for the people whom other commits concern.
+"""Public rows of a dataset as of a commit: what the tables say, but for people whom other commits concern.
 
 Those are left out of the answer, and made anew from their records as of the wanted commit.
 """
@@ -13,12 +13,13 @@ import numpy as np
 
 from storage import refusals
 from storage.base import PUBLIC_COLUMNS, Public, default_id
-from storage.bigquery_client import Wire, typed
+from storage.bigquery_client import Wire
 from storage.bigquery_load import found_world, people_at
 from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import count_events, count_users, events, users
 from storage.bigquery_stand import Stands, read_deltas
 from storage.bigquery_tables import SQL_TYPES
+from storage.bigquery_values import typed
 from storage.checks import checked_limit, public_values
 from storage.clock import time_text
 from storage.columns import PUBLIC_KINDS, wanted

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from storage.base import PUBLIC_COLUMNS
-from storage.bigquery_tables import DELTAS, EVENT_KEYS, JSON_COLUMNS, PEOPLE, WORLDS, create, worlds_table
+from storage.bigquery_tables import (
+    DELTAS,
+    EVENT_KEYS,
+    FORMAT,
+    JSON_COLUMNS,
+    PEOPLE,
+    WORLDS,
+    create,
+    worlds_table,
+)
 
 _PROCESS = "lease_host, lease_boot, lease_space, lease_pid, lease_started"
 _IN_FORCE = (
@@ -20,13 +29,9 @@ _MINE = "world = @world AND shard = @shard AND lease_epoch = @epoch AND lease_to
 
 # ---- worlds and leases
 
-CREATE_WORLDS = create(worlds_table) + (
-    " AS SELECT "
-    + ", ".join(
-        f"{ {'world': repr(''), 'shard': '-1', 'format': '1', 'version': '0'}.get(name, f'CAST(NULL AS {kind})') }"
-        f" AS `{name}`"
-        for name, kind in worlds_table.columns.items()
-    )
+_ANCHOR = {"world": "''", "shard": "-1", "format": str(FORMAT), "version": "0"}
+CREATE_WORLDS = f"{create(worlds_table)} AS SELECT " + ", ".join(
+    f"{_ANCHOR.get(name, f'CAST(NULL AS {kind})')} AS `{name}`" for name, kind in worlds_table.columns.items()
 )
 """The table of worlds with its anchor row, at once: of two that make it, one does."""
 
@@ -196,7 +201,8 @@ def merge_people(stage: str) -> str:
     return (
         f"MERGE `{PEOPLE}` AS t USING (SELECT number, name, gone, created_us, updated_us, record"
         f" FROM `{stage}` WHERE part = 'people' AND {_IN_FORCE}) AS s"
-        " ON t.world = @world AND t.shard = @shard AND t.number = s.number AND t.number BETWEEN @first AND @last"
+        " ON t.world = @world AND t.shard = @shard AND t.number = s.number"
+        " AND t.number BETWEEN @first AND @last"
         " WHEN MATCHED AND s.updated_us > t.updated_us THEN UPDATE SET gone = s.gone, record = s.record,"
         " updated_us = s.updated_us"
         " WHEN NOT MATCHED THEN INSERT (world, shard, number, user_id, gone, created_us, updated_us, record)"
@@ -228,9 +234,9 @@ def append_events(table: str, stage: str, kinds: Mapping[str, str]) -> str:
 def unmerged_events(table: str, stage: str) -> str:
     """How many staged events are not in their table."""
     return (
-        f"SELECT COUNT(*) AS n FROM `{stage}` AS s LEFT JOIN (SELECT gaelp_sequence, gaelp_place FROM `{table}`"
-        " WHERE world = @world AND gaelp_shard = @shard) AS t ON t.gaelp_sequence = s.gaelp_sequence"
-        " AND t.gaelp_place = s.gaelp_place WHERE t.gaelp_place IS NULL"
+        f"SELECT COUNT(*) AS n FROM `{stage}` AS s LEFT JOIN (SELECT gaelp_sequence, gaelp_place"
+        f" FROM `{table}` WHERE world = @world AND gaelp_shard = @shard) AS t"
+        " ON t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place WHERE t.gaelp_place IS NULL"
     )
 
 
@@ -265,8 +271,9 @@ CLEAR_EVENTS = "DELETE FROM `{table}` WHERE world = @world AND gaelp_shard IN UN
 CLEAR_PEOPLE = f"DELETE FROM `{PEOPLE}` WHERE world = @world AND shard IN UNNEST(@shards)"
 CLEAR_USERS = "DELETE FROM `{table}` WHERE TRUE"
 STAMPS_OF_ROWS = (
-    f"UPDATE `{PEOPLE}` AS p SET created_us = UNIX_MICROS(u.created_at), updated_us = UNIX_MICROS(u.updated_at)"
-    " FROM `{table}` AS u WHERE p.world = @world AND u.user_id = IFNULL(p.user_id, FORMAT('u%09d', p.number))"
+    f"UPDATE `{PEOPLE}` AS p SET created_us = UNIX_MICROS(u.created_at),"
+    " updated_us = UNIX_MICROS(u.updated_at) FROM `{table}` AS u"
+    " WHERE p.world = @world AND u.user_id = IFNULL(p.user_id, FORMAT('u%09d', p.number))"
 )
 """Records get the stamps of their public rows."""
 

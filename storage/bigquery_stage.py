@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage.base import Birth, Public, default_id
-from storage.bigquery_outbox import Entry
+from storage.bigquery_entries import Entry
 from storage.bigquery_tables import EVENT_KEYS, STAGED, deltas_table, people_table, users_table
 from storage.checks import BROUGHT, public_values
 from storage.columns import PUBLIC_KINDS
@@ -169,7 +169,7 @@ def event_rows(
     world: str, shard: int, sequence: int, first: int, rows: Sequence[Sequence[Any]],
     kinds: Mapping[str, str], columns: Mapping[str, str],
 ) -> pa.Table:  # fmt: skip
-    """Events in stored values that another store brings; they count as of one commit, from place `first` on."""
+    """Events in stored values that another store brings; they count as of one commit, from `first` on."""
     count = len(rows)
     values: dict[str, Any] = {name: [row[k] for row in rows] for k, name in enumerate(kinds)}
     keys = {"world": world, "gaelp_shard": shard, "gaelp_sequence": sequence, "gaelp_stamp_us": 0}

@@ -59,7 +59,7 @@ class Found:
 
 
 def users_table(name: str) -> Table:
-    """The table of a world's public rows: PARTITION BY DATE(last_seen) CLUSTER BY canonical_user_id, is_active."""
+    """The table of public rows: PARTITION BY DATE(last_seen) CLUSTER BY canonical_user_id, is_active."""
     columns = {column: SQL_TYPES[kind] for column, kind in PUBLIC_KINDS.items()}
     columns |= dict.fromkeys(JSON_COLUMNS, "JSON")
     required = ("user_id", "created_at", "updated_at")
@@ -75,7 +75,7 @@ then the stamp of the commit."""
 
 
 def event_table(name: str, kinds: Mapping[str, str]) -> Table:
-    """The table of events of all worlds, partitioned by the day of their moment (the first time among them)."""
+    """The table of events of all worlds, partitioned by the day of their moment (their first time)."""
     columns = EVENT_KEYS | {field: SQL_TYPES[kind] for field, kind in kinds.items()}
     moment = next((field for field, kind in kinds.items() if kind == "time"), "")
     clustered = ("world", "number") if "number" in kinds else ("world",)
@@ -100,8 +100,8 @@ worlds_table = Table(
 """A row for each world and shard: its birth, where its base stands, what it keeps, and its lease.
 
 `folded` is the commit that the public tables are of, `base_sequence` the one that `gaelp_people` is of.
-`lease_settled` is the last epoch of which it is known with which commit it began (`lease_from`): a delta is of
-the world if it is of that epoch, or not later than that commit. `version` changes with every fold.
+`lease_settled` is the last epoch of which it is known with which commit it began (`lease_from`): a delta
+is of the world if it is of that epoch, or not later than that commit. `version` changes with every fold.
 """
 deltas_table = Table(
     DELTAS,
@@ -123,7 +123,8 @@ people_table = Table(
     ("world", "shard", "number", "gone"),
     clustered=("world", "shard", "number"),
 )  # fmt: skip
-"""The hidden records as of the base. `user_id` is NULL for who has the default one; who is gone has no record."""
+"""The hidden records as of the base. `user_id` is NULL for who has the default one; who is gone has no
+record."""
 
 STAGED: dict[str, str] = {
     "part": "STRING",
@@ -131,7 +132,8 @@ STAGED: dict[str, str] = {
     "only_left": "BOOL", "number": "INT64", "name": "STRING", "gone": "BOOL", "created_us": "INT64",
     "updated_us": "INT64", "record": "BYTES",
 }  # fmt: skip
-"""Columns of the staging table of a fold: rows of part "public" go to the users, of part "people" to the records."""
+"""Columns of the staging table of a fold: rows of part "public" go to the users, of part "people"
+to the records."""
 
 
 def create(table: Table) -> str:

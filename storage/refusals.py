@@ -133,17 +133,17 @@ def damaged_delta(path: str, world: str, shard: int, sequence: int) -> NotAStore
 def damaged_commit(where: str, world: str, shard: int, sequence: int) -> NotAStore:
     """A commit in a dataset, or in its outbox, that is not what was written."""
     return NotAStore(
-        f"The store {where} is damaged: commit {sequence} of world {world!r} (shard {shard}) does not match its "
-        "checksum. Restore the tables as they were before (BigQuery keeps them for seven days), or go on from a "
-        "copy."
+        f"The store {where} is damaged: commit {sequence} of world {world!r} (shard {shard}) does not match "
+        "its checksum. Restore the tables as they were before (BigQuery keeps them for seven days), or go on "
+        "from a copy."
     )
 
 
 def damaged_people(where: str, world: str, shard: int) -> NotAStore:
     """Records in a dataset that are not as long as they were written."""
     return NotAStore(
-        f"The store {where} is damaged: records of world {world!r} (shard {shard}) are not as long as they were "
-        "written. Restore the table gaelp_people as it was before (BigQuery keeps it for seven days)."
+        f"The store {where} is damaged: records of world {world!r} (shard {shard}) are not as long as they "
+        "were written. Restore the table gaelp_people as it was before (BigQuery keeps it for seven days)."
     )
 
 

@@ -88,7 +88,8 @@ def _made(address: Address) -> Place:
     if address.scheme == "bigquery":
         from storage.bigquery import BigQueryPlace
 
-        return BigQueryPlace(*address.name.split("/"))
+        project, _, dataset = address.name.partition("/")
+        return BigQueryPlace(project, dataset)
     from storage.sqlite import SqlitePlace
 
     return SqlitePlace(address.name)
