@@ -66,11 +66,10 @@ class Outbox:
         return commits
 
     def pack_birth(self, world: str, market: Market, names: Names) -> None:
-        """Makes a batch of the birth alone: all the people of `market` as of now."""
-        users, _ = market.take_changes()
-        none, record = np.zeros(0, np.uint32), market.record_bytes()
-        totals = totals_of(market)
-        self.batches.append(_batch(world, 0, market, names, users, none, no_events(), record, totals))
+        """Makes a batch of the birth alone: all the people of `market` as of now, and who had left before."""
+        users, archived = market.take_changes()
+        record, totals = market.record_bytes(), totals_of(market)
+        self.batches.append(_batch(world, 0, market, names, users, archived, no_events(), record, totals))
 
     def sent(self) -> int:
         """Forgets the batches that the store has accepted; returns the sequence of the last one."""
