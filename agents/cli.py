@@ -15,6 +15,7 @@ from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 from agents.cli_store import copy, export, fold, repair, torture
+from agents.cli_store_bigquery import store_app
 
 app = typer.Typer(
     name="gaelp",
@@ -156,6 +157,7 @@ app.command()(repair)
 app.command()(torture)
 app.command()(check)
 app.command()(calibrate)
+app.add_typer(store_app, name="store")
 
 
 @app.command()
