@@ -15,7 +15,8 @@ from agents.cli_calibrate import calibrate
 from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 from agents.cli_store import copy, export, fold, repair, torture
-from agents.cli_warehouse import cost
+from agents.cli_store_bigquery import store_app
+from agents.cli_warehouse import adopt, cost
 
 app = typer.Typer(
     name="gaelp",
@@ -155,9 +156,9 @@ app.command()(copy)
 app.command()(export)
 app.command()(repair)
 app.command()(torture)
+app.command()(adopt)
 app.command()(check)
 app.command()(calibrate)
-store_app = typer.Typer(no_args_is_help=True, help="Look after a store in BigQuery.", rich_markup_mode=None)
 store_app.command()(cost)
 app.add_typer(store_app, name="store")
 

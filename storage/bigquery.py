@@ -224,6 +224,25 @@ class BigQueryPlace(Looks, Keeping):
             self.make()
             return drain(self.wire, self.outbox, self._changed)
 
+    def drain_left(self) -> tuple[int, int]:
+        """Sends what processes that are gone have left here, and gives their leases back.
+
+        Returns: how many commits were sent, and how many leases were given back.
+        """
+        with self.lock:
+            sent = self.drain()
+            stands = self._stands()
+            given = 0
+            for world, shard, epoch, token in self.outbox.leases():
+                stand = stands.shards.get((world, shard)) if stands else None
+                if stand is None or stand.holder(self._tokens(), self._clock()):
+                    continue
+                if not self.outbox.waiting(world, shard):
+                    given += give_back(self.wire, Lease(world, shard, epoch, "", token))
+                    self.outbox.drop_lease(world, shard, epoch)
+            self._changed()
+            return sent, given
+
     def _drain_quietly(self) -> None:
         """What cannot be sent now is safe, and is tried again; it is told with the last lease."""
         try:

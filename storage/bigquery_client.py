@@ -39,14 +39,14 @@ class Wire:
         but for an erasure.
     """
 
-    def __init__(self, project: str, dataset: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, project: str, dataset: str, patience_s: float | None = None) -> None:
         self.project, self.dataset = project, dataset
         self.where = f"bigquery://{project}/{dataset}"
-        self.patience_s = patience_s
+        self.patience_s = PATIENCE_S if patience_s is None else patience_s
         self.endpoint = os.environ.get(ENDPOINT, "")
         self._client: Any = None
         self._reader: Any = None
-        self._location = ""
+        self.location = ""
         self.known: set[str] = set()
         self.read_before: dict[tuple[str, int, int, int], Any] = {}
 
@@ -57,13 +57,13 @@ class Wire:
         from google.api_core.exceptions import NotFound
 
         with told(self.where):
-            if self._location:
+            if self.location:
                 return True
             try:
                 found = self._again(lambda: self._google().get_dataset(self._dataset_id(), retry=None))
             except NotFound:
                 return False
-            self._location = found.location or "US"
+            self.location = found.location or "US"
             return True
 
     def make(self) -> bool:
@@ -76,7 +76,7 @@ class Wire:
             wanted = bigquery.Dataset(self._dataset_id())
             wanted.location = os.environ.get(LOCATION, "US")
             made = self._again(lambda: self._google().create_dataset(wanted, exists_ok=True, retry=None))
-            self._location = made.location or "US"
+            self.location = made.location or "US"
             return True
 
     def found(self, name: str) -> Found | None:
@@ -110,7 +110,7 @@ class Wire:
             config = self._config(values)
             asked = self._again(
                 lambda: self._google().query_and_wait(
-                    sql, job_config=config, location=self._location or None, retry=None, job_retry=None
+                    sql, job_config=config, location=self.location or None, retry=None, job_retry=None
                 )
             )
             return [dict(row.items()) for row in asked]
@@ -122,7 +122,7 @@ class Wire:
             done = self._job(
                 job,
                 lambda job_id: self._google().query(
-                    sql, job_config=config, job_id=job_id, location=self._location or None, retry=None,
+                    sql, job_config=config, job_id=job_id, location=self.location or None, retry=None,
                     job_retry=None,
                 ),
             )  # fmt: skip
@@ -150,7 +150,7 @@ class Wire:
                 packed.seek(0)
                 return self._google().load_table_from_file(
                     packed, self._table_id(table), job_id=job_id, job_config=config, num_retries=0,
-                    location=self._location or None,
+                    location=self.location or None,
                 )  # fmt: skip
 
             done = self._job(job, submit)
@@ -172,7 +172,7 @@ class Wire:
                 config = self._config(values)
                 return self._again(
                     lambda: self._google().query_and_wait(
-                        sql, job_config=config, location=self._location or None, retry=None, job_retry=None
+                        sql, job_config=config, location=self.location or None, retry=None, job_retry=None
                     ).to_arrow(create_bqstorage_client=False)
                 )  # fmt: skip
             return self._again(lambda: self._streamed(table, columns, spelled(restriction, values)))
@@ -221,10 +221,10 @@ class Wire:
                 try:
                     return submit(job_id), True
                 except Conflict:
-                    return self._google().get_job(job_id, location=self._location or None, retry=None), False
+                    return self._google().get_job(job_id, location=self.location or None, retry=None), False
 
             def ended(job_id: str = job_id) -> Any:
-                found = self._google().get_job(job_id, location=self._location or None, retry=None)
+                found = self._google().get_job(job_id, location=self.location or None, retry=None)
                 while found.state != "DONE":
                     time.sleep(0.5)
                     found.reload(retry=None)

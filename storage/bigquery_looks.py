@@ -1,4 +1,4 @@
-"""What a BigQuery place tells: worlds, people, rows and commits, from the dataset and from the outbox together."""
+"""What a BigQuery place tells: worlds, people, rows and commits, of the dataset and the outbox together."""
 
 from __future__ import annotations
 

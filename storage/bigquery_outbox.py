@@ -114,6 +114,10 @@ class Outbox:
         )
         return tuple(found[0]) if found else None
 
+    def leases(self) -> list[tuple[str, int, int, str]]:
+        """World, shard, epoch and token of the leases that this machine noted and did not give back."""
+        return [tuple(row) for row in self._ask("SELECT world, shard, epoch, token FROM leases")]
+
     def drop_lease(self, world: str, shard: int, epoch: int) -> None:
         """Forgets a lease that was given back or lost."""
         if self.is_there():

@@ -236,7 +236,8 @@ def unmerged_events(table: str, stage: str) -> str:
     return (
         f"SELECT COUNT(*) AS n FROM `{stage}` AS s LEFT JOIN (SELECT gaelp_sequence, gaelp_place"
         f" FROM `{table}` WHERE world = @world AND gaelp_shard = @shard) AS t"
-        " ON t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place WHERE t.gaelp_place IS NULL"
+        " ON t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place"
+        " WHERE t.gaelp_place IS NULL"
     )
 
 

@@ -20,7 +20,7 @@ from gaelp_env.config_load import ConfigError, load_config
 from storage import base
 
 COMMANDS = (
-    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "export", "repair", "torture",
+    "train", "evaluate", "inspect", "worlds", "bench", "fold", "copy", "export", "repair", "torture", "adopt",
     "check", "calibrate", "version",
 )  # fmt: skip
 ARGUMENTS = {"evaluate": " [policy]...", "copy": " {source} {target}", "export": " {store}"}

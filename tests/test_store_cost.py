@@ -32,7 +32,7 @@ def test_too_many_drains_are_said_so(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_another_store_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["store", "cost", "--store", "sqlite:///my.db"]) == 2
+    assert main(["store", "cost", "sqlite:///my.db"]) == 2
     assert "is for bigquery://project/dataset" in capsys.readouterr().err
 
 
@@ -45,7 +45,7 @@ def test_tables_of_a_server_are_measured_and_scaled(
     bigquery_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GAELP_OUTBOX", str(tmp_path))
-    assert main(["store", "cost", "--store", bigquery_url]) == 2
+    assert main(["store", "cost", bigquery_url]) == 2
     assert "There are no people in" in capsys.readouterr().err
     store = open_store(bigquery_url, public=work.public_of)
     lease = store.acquire(work.birth(), expected=None)

@@ -192,10 +192,10 @@ def start(script: str) -> subprocess.Popen[str]:
     )
 
 
-def run(script: str, *, killed: bool = False) -> str:
+def run(script: str, *, killed: bool = False, seconds: float = 60.0) -> str:
     """Runs a script to its end, by itself or by SIGKILL, and returns what it printed."""
     process = start(script)
-    said, error = process.communicate(timeout=60)
+    said, error = process.communicate(timeout=seconds)
     assert process.returncode == (-signal.SIGKILL if killed else 0), error
     return said
 

@@ -21,11 +21,20 @@ from storage.bigquery_tables import (
 if TYPE_CHECKING:
     from tests.bigquery.fixtures import Analyze
 
-KINDS = {"number": "integer", "at": "time", "channel": "text", "price": "integer", "ctr": "real", "own": "flag"}
+KINDS = {
+    "number": "integer",
+    "at": "time",
+    "channel": "text",
+    "price": "integer",
+    "ctr": "real",
+    "own": "flag",
+}
 EVENTS = event_table("touchpoints", KINDS)
 USERS = users_table("persistent_users")
 TABLES = {
-    **{table.name: dict(table.columns) for table in (worlds_table, deltas_table, people_table, USERS, EVENTS)},
+    **{
+        table.name: dict(table.columns) for table in (worlds_table, deltas_table, people_table, USERS, EVENTS)
+    },
     "stage": STAGED,
     "stage_events": dict(EVENTS.columns),
     "stage_deltas": dict(deltas_table.columns),
@@ -54,8 +63,14 @@ def constant(name: str, other: dict[str, str] | None = None, **places: str) -> C
 
 
 CASES: list[Case] = [
-    *(constant(name) for name in ("CREATE_WORLDS", "STANDS", "BASE_MARKET", "ACQUIRE", "SETTLE", "HEARTBEAT")),
-    *(constant(name) for name in ("RELEASE", "LEASES", "KEEP", "KNOW_KINDS", "BODIES", "PEOPLE_OF", "NUMBERS")),
+    *(
+        constant(name)
+        for name in ("CREATE_WORLDS", "STANDS", "BASE_MARKET", "ACQUIRE", "SETTLE", "HEARTBEAT")
+    ),
+    *(
+        constant(name)
+        for name in ("RELEASE", "LEASES", "KEEP", "KNOW_KINDS", "BODIES", "PEOPLE_OF", "NUMBERS")
+    ),
     *(constant(name) for name in ("BEGIN_FOLD", "END_FOLD", "OLD_DELTAS", "VOID_DELTAS", "ENTOMB", "ERASED")),
     constant("PRUNE_USERS", table=U),
     constant("PRUNE_EVENTS", table=E, moment="at"),
@@ -86,7 +101,9 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "other"), CASES, ids=[f"{k}-{case[0]}" for k, case in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("name", "text", "other"), CASES, ids=[f"{k}-{case[0]}" for k, case in enumerate(CASES)]
+)
 def test_google_takes_it(name: str, text: str, other: dict[str, str], analyze: Analyze) -> None:
     analyze(text, TABLES, {**PARAMETERS, **other})
 
