@@ -72,7 +72,7 @@ def _statistics(store: str) -> Any:
         wire.close()
     if found is None:
         raise WorldNotFound(
-            f"There are no people in {store} to measure; leave the store out for an estimate, and give --users."
+            f"There are no people in {store} to measure; for an estimate leave the store out."
         )
     return found
 

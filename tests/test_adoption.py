@@ -115,8 +115,8 @@ def test_one_person_by_hand() -> None:
     assert people.guesses == {
         "several names of one person (canonical_user_id) become people of their own": 1,
         "entry of a history without a moment: passed over": 1,
-        "awareness lacks, or is not in [0, 1): set to the nearest": 1,
-        "intent lacks, or is not in [0, 1): set to the nearest": 1,
+        "awareness_level lacks, or is not in [0, 1): set to the nearest": 1,
+        "intent_score lacks, or is not in [0, 1): set to the nearest": 1,
         DRAWN: 1,
         CLOCKS: 1,
     }
@@ -146,10 +146,10 @@ def test_a_world_is_founded_with_them_and_goes_on(tmp_path: Path) -> None:
     people = adopted(columns, SMALL, 7)
     config = config_for(SMALL, people)
     founded = found_with(to, "demo", config, people, 5)
-    assert founded.totals()["people"] == len(columns["user_id"]) - 1
     founded.close()
     again = World.open(to)
     again.reset()
+    assert again.totals()["people"] == len(columns["user_id"]) - 1
     first = int(again.playing().record["episode"])
     play(again, 2)
     assert int(again.playing().record["episode"]) == first + 2 == 5

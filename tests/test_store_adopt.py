@@ -14,9 +14,9 @@ from storage.bigquery_tables import create, users_table
 from tests.worlds import rows
 
 ROWS = """
-INSERT INTO persistent_users (user_id, canonical_user_id, current_journey_state, awareness_level, fatigue_score,
-  intent_score, episode_count, last_episode, first_seen, last_seen, touchpoint_history, conversion_history,
-  is_active, created_at, updated_at)
+INSERT INTO persistent_users (user_id, canonical_user_id, current_journey_state, awareness_level,
+  fatigue_score, intent_score, episode_count, last_episode, first_seen, last_seen, touchpoint_history,
+  conversion_history, is_active, created_at, updated_at)
 SELECT CONCAT('visitor_', CAST(k AS STRING)), CONCAT('visitor_', CAST(k AS STRING)),
   IF(k = 3, 'INTENT', 'AWARE'), 0.25, 0.5, 0.125, k + 1, 7,
   TIMESTAMP '2026-02-01 08:00:00+00', TIMESTAMP '2026-02-03 09:30:00+00',
