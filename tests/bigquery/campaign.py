@@ -1,18 +1,18 @@
 """A campaign of faults against the BigQuery store, at every exchange of a commit, its drain and its fold.
 
-    python -m tests.bigquery.campaign             # every kind of fault and a kill, at every exchange: hours
-    python -m tests.bigquery.campaign --every 5   # at every fifth exchange
+    python -m tests.bigquery.campaign                         # every kind of fault and a kill, everywhere
     python -m tests.bigquery.campaign --only kill drop --minutes 10
 
-Each life is a process that acquires a small world, commits once, drains, folds and ends, with one fault in
-its way; the next one, undisturbed, goes on from what it left. Then people, rows and events must be those of
-every commit that was acknowledged, each once.
+Each life is a process that acquires a small world, commits once, drains, folds and ends, with faults in its
+way; the next one goes on from what it left. Now and then a life without faults follows, and people, rows and
+events must be those of every commit that was acknowledged, each once.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import sys
 import tempfile
 import time
@@ -24,12 +24,18 @@ from typing import Any
 
 from tests.bigquery.campaign_child import play, settle
 from tests.bigquery.emulator import GRPC, PROJECT, REST, Emulator, interpreter
-from tests.bigquery.plans import AFTER_ONLY, BEFORE_ONLY, KINDS
+from tests.bigquery.exchanges import Exchange
+from tests.bigquery.plans import AFTER_ONLY, BEFORE_ONLY, KINDS, Plan
 from tests.bigquery.proxy import FaultProxy
 
 NEVER_APPLIED = ("404", "no job permission", "no table permission", "no dataset permission", "location")
 """Refusals that the service gives instead of doing something, so they come before only."""
+FATAL = ("kill", "quota", *NEVER_APPLIED)
+"""After these a life ends, so it meets one of them; of the others it meets several."""
+SPREAD = 3
+"""So many exchanges lie between two faults in a life."""
 LIVES_A_DATASET = 120
+LIVES_A_LOOK = 3
 PATIENCE_S = 180.0
 """A life takes some seconds; one that takes so long hangs."""
 
@@ -69,42 +75,44 @@ class Tally:
 
 
 class Campaign:
-    """A server, a proxy in front of it, and processes that are played tricks on.
+    """A proxy in front of a server, and processes that are played tricks on.
 
     say: is told how it goes.
     """
 
-    def __init__(
-        self, emulator: Emulator, proxy: FaultProxy, folder: Path, say: Callable[[str], None]
-    ) -> None:
-        self.emulator, self.proxy, self.folder, self.say = emulator, proxy, folder, say
+    def __init__(self, proxy: FaultProxy, folder: Path, say: Callable[[str], None]) -> None:
+        self.proxy, self.folder, self.say = proxy, folder, say
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.bigquery.campaign_child"])
         self._lives = self._datasets = 0
-        self.at = -1
+        self._least = self._most = -1
+        self._unseen: list[tuple[str, int]] = []
         self.tallies: dict[str, Tally] = {}
 
     @property
     def url(self) -> str:
         return f"bigquery://{PROJECT}/campaign_{self._datasets}"
 
-    def run(self, kinds: list[str], every: int = 1, until: float = float("inf"), first: int = 1) -> Tally:
-        """Plays each kind of fault at exchanges first, first + every …, before and after it applied.
+    def run(self, kinds: list[str], every: int = 1, until: float = float("inf")) -> Tally:
+        """Plays each kind of fault at every exchange, or at every so many, before and after it applied.
 
         Kinds take turns, so that a run that ends early has met all of them.
 
         until: no life begins after that moment of `time.monotonic()`.
         """
-        reaching = {(kind, when) for kind in kinds for when in whens(kind)}
-        exchange = first
-        while reaching:
-            for kind, when in sorted(reaching):
+        reaching = [(kind, when) for kind in kinds for when in whens(kind)]
+        exchange = 1
+        while reaching and time.monotonic() < until:
+            for kind, when in list(reaching):
                 if time.monotonic() > until:
-                    return self.whole
-                if not self.strike(kind, when, exchange):
-                    reaching.discard((kind, when))
+                    break
+                several = kind not in FATAL
+                struck = self.strike(kind, when, exchange, SPREAD if several else 0)
+                if not struck or (several and exchange >= SPREAD):
+                    reaching.remove((kind, when))
             self.say(f"exchange {exchange}: {self.whole}")
             exchange += every
+        self.look()
         return self.whole
 
     @property
@@ -115,69 +123,99 @@ class Campaign:
             total.add(tally)
         return total
 
-    def strike(self, kind: str, when: str, exchange: int) -> bool:
-        """One life with one fault, then a look at what is there; False if no exchange was struck."""
+    def strike(self, kind: str, when: str, exchange: int, spread: int = 0) -> int:
+        """One life with a fault at an exchange and, with a spread, at every so many after it.
+
+        Returns: how many faults struck; what came of them is known after the next look.
+        """
         if self._lives % LIVES_A_DATASET == 0:
+            self.look()
             self._begin()
         self._lives += 1
         self.proxy.begin()
-        plan = self.proxy.plan(kind, when, at=exchange, seconds=0.2, reason="503")
-        told, ended = self._live(play, self.proxy.endpoint, plan)
+        plans = [
+            self.proxy.plan(kind, when, at=at, seconds=0.2, reason="503")
+            for at in (range(exchange, 60, spread) if spread else [exchange])
+        ]
+        told, ended = self._live(play, plans)
         struck = [one for one in self.proxy.exchanges if one.fault]
-        tally = Tally(faults=1)
-        acknowledged = max([self.at, *(at for word, at in told if word == "committed")])
-        begun = max([self.at, *(at + 1 for word, at in told if word == "begun")])
-        said = next((str(words) for word, words in told if word in ("refused", "raised")), "")
+        for word, at in told:
+            if word == "begun" and not self._least <= at <= self._most:
+                self._blame(f"commit {self._least} to {self._most} was to be there, and {at} is", lost=True)
+            if word == "begun":
+                self._least, self._most = at, at + 1
+            if word == "committed":
+                self._least = at
+            if word == "raised":
+                self.tally(kind, when).sentences.append(f"{kind} {when} at {exchange}: {at}")
+                self.say(self.tally(kind, when).sentences[-1])
+        tally = self.tally(kind, when)
+        tally.faults += len(struck)
+        tally.met += Counter(step_of(one) for one in struck)
+        words = [str(words) for word, words in told if word in ("refused", "raised")]
+        said = words[0].partition(":")[0] if words else ""
+        tally.ends["killed" if kind == "kill" and struck else said or ended] += 1
+        self._unseen.append((f"{kind} {when}", len(struck)))
+        if len(self._unseen) >= LIVES_A_LOOK:
+            self.look()
+        return len(struck)
+
+    def tally(self, kind: str, when: str) -> Tally:
+        return self.tallies.setdefault(f"{kind} {when}", Tally())
+
+    def look(self) -> None:
+        """A life without faults, then a look at what is there: what came of the faults since the last one."""
+        if not self._unseen:
+            return
         self.proxy.begin()
-        looked, _ = self._live(settle, self.proxy.endpoint, None)
+        looked, _ = self._live(settle, [])
         found: Any
         word, found = looked[-1] if looked else ("broken", "nothing was told")
-        if not struck:
-            self.at = found if word == "whole" else self.at
-            return False
-        name = f"{kind} {when} at {struck[0]}"
-        tally.met[struck[0].what] += 1
-        tally.ends["killed" if kind == "kill" else said.partition(":")[0] or ended] += 1
-        if word == "whole" and acknowledged <= found <= max(begun, acknowledged):
-            tally.survived, self.at = 1, found
-        elif word == "whole" and found < acknowledged:
-            tally.lost, self.at = 1, found
-            tally.sentences.append(
-                f"{name}: commit {acknowledged} was acknowledged, and {found} is there; {said}"
-            )
+        if word == "whole" and self._least <= found <= self._most:
+            self._least = self._most = found
         else:
-            tally.doubled, tally.broken = (
-                (1, 0) if "doubled" in str(found) or "each once" in str(found) else (0, 1)
-            )
-            tally.sentences.append(f"{name}: {found}; the life said {said or told}")
+            whole = word == "whole"
+            told = f"commit {self._least} was acknowledged, and {found} is there" if whole else str(found)
+            self._blame(told, lost=whole)
             self._lives = 0
-        if any(word == "raised" for word, _ in told):
-            tally.sentences.append(f"{name}: no sentence of ours: {said}")
-        for sentence in tally.sentences:
-            self.say(sentence)
-        self.tallies.setdefault(f"{kind} {when}", Tally()).add(tally)
-        return True
+        for name, count in self._unseen:
+            tally = self.tallies[name]
+            tally.survived += count
+        self._unseen = []
+
+    def _blame(self, told: str, *, lost: bool) -> None:
+        """Notes that a promise was broken since the last look: the last fault is blamed, all are named."""
+        names = [name for name, count in self._unseen if count] or ["nothing"]
+        tally = self.tallies.setdefault(names[-1], Tally())
+        doubled = "doubled" in told or "each once" in told
+        tally.lost += lost
+        tally.doubled += doubled and not lost
+        tally.broken += not (lost or doubled)
+        tally.survived -= 1
+        tally.sentences.append(f"after {', '.join(names)}: {told}")
+        self.say(tally.sentences[-1])
 
     def _begin(self) -> None:
         """A new dataset, born undisturbed."""
         self._datasets += 1
-        self._lives, self.at = 0, -1
-        self._live(play, self.proxy.endpoint, None)
-        looked, _ = self._live(settle, self.proxy.endpoint, None)
+        self._lives = 0
+        self.proxy.begin()
+        self._live(play, [])
+        looked, _ = self._live(settle, [])
         if looked[-1:] != [("whole", 0)]:
             raise RuntimeError(f"A world could not be born without any fault: {looked}")
-        self.at = 0
+        self._least = self._most = 0
 
-    def _live(self, what: Callable[..., None], endpoint: str, plan: Any) -> tuple[list[tuple[str, Any]], str]:
+    def _live(self, what: Callable[..., None], plans: list[Plan]) -> tuple[list[tuple[str, Any]], str]:
         here, there = self._context.Pipe(duplex=False)
-        variables = {REST: endpoint, GRPC: "", "GAELP_OUTBOX": str(self.folder / "outbox")}
+        variables = {REST: self.proxy.endpoint, GRPC: "", "GAELP_OUTBOX": str(self.folder / "outbox")}
         process = self._context.Process(target=what, args=(self.url, variables, there))
-        if plan is not None and plan.kind == "kill":
-            plan.at, exchange = 10**9, plan.at
-            process.start()
-            plan.pid, plan.at = process.pid or 0, exchange
-        else:
-            process.start()
+        places = [plan.at for plan in plans]
+        for plan in plans:  # nothing strikes before the process is known
+            plan.at = 10**9
+        process.start()
+        for plan, at in zip(plans, places, strict=True):
+            plan.pid, plan.at = process.pid or 0, at
         there.close()
         told, until = [], time.monotonic() + PATIENCE_S
         while (left := until - time.monotonic()) > 0 and here.poll(left):
@@ -191,6 +229,13 @@ class Campaign:
             process.join()
             told.append(("raised", f"Hang: it took more than {PATIENCE_S:.0f} s"))
         return told, "ended well" if process.exitcode == 0 else f"ended with {process.exitcode}"
+
+
+def step_of(exchange: Exchange) -> str:
+    """What an exchange was for: the end of its job's name, or what it asked."""
+    named = re.match(r"gaelp-(\w+?)-[0-9a-f]{12,}|gaelp-.*-b-?\d+--?\d+-([a-z-]+)-a\d+$", exchange.job_id)
+    step = next((word for word in named.groups() if word), "") if named else ""
+    return f"{exchange.what} {step}".strip()
 
 
 def whens(kind: str) -> Iterator[str]:
@@ -208,7 +253,6 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", default=list(KINDS), choices=KINDS, metavar="KIND")
     parser.add_argument("--every", type=int, default=1, help="strike every so many exchanges")
-    parser.add_argument("--first", type=int, default=1, help="the first exchange to strike")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no life after so many minutes")
     given = parser.parse_args()
     began = time.monotonic()
@@ -217,8 +261,8 @@ def main() -> int:
         emulator.start()
         try:
             with FaultProxy(emulator.endpoint) as proxy:
-                campaign = Campaign(emulator, proxy, Path(name), lambda words: print(words, flush=True))
-                whole = campaign.run(given.only, given.every, began + 60.0 * given.minutes, given.first)
+                campaign = Campaign(proxy, Path(name), lambda words: print(words, flush=True))
+                whole = campaign.run(given.only, given.every, began + 60.0 * given.minutes)
         finally:
             emulator.stop()
     for kind, tally in sorted(campaign.tallies.items()):
