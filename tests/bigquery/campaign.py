@@ -32,6 +32,8 @@ NEVER_APPLIED = ("404", "no job permission", "no table permission", "no dataset 
 """Refusals that the service gives instead of doing something, so they come before only."""
 FATAL = ("kill", "quota", *NEVER_APPLIED)
 """After these a life ends, so it meets one of them; of the others it meets several."""
+DENIED = ("404", "location")
+"""The service says that there is nothing, so a life may begin with the belief that nothing is there."""
 SPREAD = 3
 """So many exchanges lie between two faults in a life."""
 LIVES_A_DATASET = 120
@@ -140,12 +142,14 @@ class Campaign:
         told, ended = self._live(play, plans)
         struck = [one for one in self.proxy.exchanges if one.fault]
         for word, at in told:
-            if word == "begun" and not self._least <= at <= self._most:
-                self._blame(f"commit {self._least} to {self._most} was to be there, and {at} is", lost=True)
-            if word == "begun":
+            if word == "begun" and kind not in DENIED:
+                if not self._least <= at <= self._most:
+                    self._blame(f"commit {self._least} was acknowledged, and {at} is there", lost=True)
                 self._least, self._most = at, at + 1
+            elif word == "begun":
+                self._most += 1
             if word == "committed":
-                self._least = at
+                self._least = self._most = at
             if word == "raised":
                 self.tally(kind, when).sentences.append(f"{kind} {when} at {exchange}: {at}")
                 self.say(self.tally(kind, when).sentences[-1])
