@@ -1,4 +1,4 @@
-"""Worlds of the market in BigQuery: people remember across processes, worlds move there and back, tools read them."""
+"""Worlds of the market in BigQuery: people remember, worlds move there and back, and tools read them."""
 
 from __future__ import annotations
 
