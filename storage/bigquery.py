@@ -117,7 +117,9 @@ class BigQueryPlace(Looks, Keeping):
         if not tokens:
             return
         try:
-            if not beat(self.wire, tokens, self._clock()):
+            with self._sending:
+                if beat(self.wire, tokens, self._clock()):
+                    return
                 now = in_force(self.wire)
                 for token in tokens:
                     world, shard, epoch = self._mine.get(token, ("", -1, 0))

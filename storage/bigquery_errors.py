@@ -27,7 +27,9 @@ AGAIN = {
     "jobRateLimitExceeded", "tableUnavailable", "stopped", "timeout",
 }  # fmt: skip
 """Reasons of failed jobs, and of refusals, that pass by themselves."""
-_SERIALIZE = re.compile(r"could not serialize access|concurrent update|streaming buffer|Too many DML", re.I)
+_SERIALIZE = re.compile(
+    r"could not serialize access|concurrent update|transaction conflict|streaming buffer|Too many DML", re.I
+)
 
 
 class WarehouseAway(StoreError, ConnectionError):

@@ -46,16 +46,27 @@ def read_base(
         {"world": world, "shard": shard},
     )
     numbers = found.column("number").to_numpy().astype(np.int64)
-    flat = bytearray().join(found.column("record").to_pylist())
+    flat = _flat(found.column("record"))
     if len(flat) != len(numbers) * dtype.itemsize:
         raise refusals.damaged_people(wire.where, world, shard)
     order = np.argsort(numbers, kind="stable")
-    octets = np.frombuffer(flat, np.uint8).reshape(len(numbers), dtype.itemsize)[order]
+    octets = flat.reshape(len(numbers), dtype.itemsize)[order]
     users = octets.reshape(-1).view(dtype)
     named = found.column("user_id").is_valid().to_numpy(zero_copy_only=False)
     places = np.flatnonzero(named)
     ids = found.column("user_id").take(places).to_pylist() if len(places) else []
     return numbers[order], users, dict(zip(numbers[places].tolist(), ids, strict=True))
+
+
+def _flat(column: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The bytes of a column of records, one after the other: no object is made for each."""
+    parts = [np.zeros(0, np.uint8)]
+    for chunk in column.chunks:
+        _, offsets, values = chunk.buffers()
+        ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        if len(chunk) and values is not None:
+            parts.append(np.frombuffer(values, np.uint8)[ends[0] : ends[-1]])
+    return np.concatenate(parts)
 
 
 def load_shard(

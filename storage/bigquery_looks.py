@@ -36,7 +36,8 @@ class Looks:
 
     def is_there(self) -> bool:
         """Whether there is a dataset that is a store."""
-        return self.wire.is_there() and self.wire.found(worlds_table.name) is not None
+        known = worlds_table.name in self.wire.known
+        return known or (self.wire.is_there() and self.wire.found(worlds_table.name) is not None)
 
     def worlds(self) -> list[WorldInfo]:
         """See Store."""

@@ -66,7 +66,7 @@ def unload(
             people.append(
                 People(shard, found.users[part], {n: found.names[n] for n in numbers if n in found.names})
             )
-        gone = _gone_of(wire, world, shard, roster, deltas)
+        gone = _gone_of(wire, world, shard, roster, deltas, stand.base >= 0)
         for part in chunks(len(gone), PEOPLE_AT_ONCE):
             numbers = gone[part].tolist()
             left.append(Left(shard, gone[part], {n: roster.names[n] for n in numbers if n in roster.names}))
@@ -84,15 +84,13 @@ def unload(
             yield Rows(table, found_rows[part])
 
 
-def _gone_of(wire: Wire, world: str, shard: int, roster: Roster, deltas: Sequence[Any]) -> Any:
+def _gone_of(wire: Wire, world: str, shard: int, roster: Roster, deltas: Sequence[Any], based: bool) -> Any:
     """Numbers of those of a shard who have left."""
-    there = wire.read(
-        PEOPLE,
-        ("number",),
-        "world = @world AND shard = @shard AND gone = TRUE",
-        {"world": world, "shard": shard},
-    )
-    found = [there.column("number").to_numpy().astype(np.int64)]
+    found = [roster.gone[:0]]
+    if based:
+        where = "world = @world AND shard = @shard AND gone = TRUE"
+        there = wire.read(PEOPLE, ("number",), where, {"world": world, "shard": shard})
+        found.append(there.column("number").to_numpy().astype(np.int64))
     found += [delta.archived for delta in deltas if delta.shard == shard]
     return np.intersect1d(np.concatenate(found), roster.gone)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from storage import bigquery_sql as sql
@@ -280,35 +279,3 @@ def test_a_table_that_is_otherwise_is_refused_with_every_difference(kit: Kit) ->
         "clustered by note",
     ):
         assert said in str(refusal.value)
-
-
-def test_two_processes_play_on_and_people_remember(url: str) -> None:
-    script = f"""
-        import gymnasium as gym, numpy as np
-        import gaelp_env
-        env = gym.make("gaelp_env:AdMarket-tiny-v1", store={url!r}, world="demo")
-        env.reset(seed=1)
-        done = False
-        while not done:
-            done = env.step(np.full(env.action_space.shape, 0.5, np.float32))[3]
-        env.close()
-        """
-    run(script, seconds=300)
-    store = open_store(url, read_only=True)
-    from gaelp_env.world_public import public_of as rows_of
-
-    store.public = rows_of
-    first = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    sequence = store.worlds()[0].sequence
-    run(script.replace("seed=1", ""), seconds=300)
-    second = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    assert store.worlds()[0].sequence == sequence + 1
-    assert all(second[name]["created_at"] == row["created_at"] for name, row in first.items())
-    counts = [sum(row["episode_count"] for row in rows.values()) for rows in (first, second)]
-    assert counts[1] > counts[0] > 0
-    assert all(second[name]["episode_count"] >= row["episode_count"] for name, row in first.items())
-    assert store.count("demo", "episodes") == 2
-    place: Any = store.home
-    assert asked(place, "SELECT COUNT(*) AS n FROM persistent_users")[0]["n"] == len(second)
-    store.close()
-    assert np.isfinite(counts).all()

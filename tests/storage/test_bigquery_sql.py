@@ -32,16 +32,15 @@ KINDS = {
 EVENTS = event_table("touchpoints", KINDS)
 USERS = users_table("persistent_users")
 TABLES = {
-    **{
-        table.name: dict(table.columns) for table in (worlds_table, deltas_table, people_table, USERS, EVENTS)
-    },
+    **{one.name: dict(one.columns) for one in (worlds_table, deltas_table, people_table, USERS, EVENTS)},
     "stage": STAGED,
     "stage_events": dict(EVENTS.columns),
     "stage_deltas": dict(deltas_table.columns),
 }
 PARAMETERS = {
-    **dict.fromkeys(("world", "token", "host", "boot", "space", "started", "config", "fingerprint"), "STRING"),
-    **dict.fromkeys(("parent", "kinds", "users", "dtype", "summary", "first", "last", "w1"), "STRING"),
+    **dict.fromkeys(("world", "token", "host", "boot", "space", "started", "config"), "STRING"),
+    **dict.fromkeys(("fingerprint", "parent", "kinds", "users", "dtype"), "STRING"),
+    **dict.fromkeys(("summary", "first", "last", "w1"), "STRING"),
     **dict.fromkeys(("shard", "before", "epoch", "pid", "wall", "schema", "shards", "stand", "at"), "INT64"),
     **dict.fromkeys(("commits", "born", "folded", "base", "stamp", "after", "upto", "limit", "w0"), "INT64"),
     **dict.fromkeys(("tokens", "others", "names", "valid"), "ARRAY<STRING>"),
@@ -101,10 +100,9 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "other"), CASES, ids=[f"{k}-{case[0]}" for k, case in enumerate(CASES)]
-)
-def test_google_takes_it(name: str, text: str, other: dict[str, str], analyze: Analyze) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case[0]))
+def test_google_takes_it(case: Case, analyze: Analyze) -> None:
+    _, text, other = case
     analyze(text, TABLES, {**PARAMETERS, **other})
 
 
@@ -123,7 +121,8 @@ def test_no_text_is_left_out() -> None:
 
 def test_persistent_users_is_the_founding_table() -> None:
     assert create(USERS) == (
-        "CREATE TABLE IF NOT EXISTS `persistent_users` (`user_id` STRING NOT NULL, `canonical_user_id` STRING, "
+        "CREATE TABLE IF NOT EXISTS `persistent_users` (`user_id` STRING NOT NULL, "
+        "`canonical_user_id` STRING, "
         "`current_journey_state` STRING, `awareness_level` FLOAT64, `fatigue_score` FLOAT64, "
         "`intent_score` FLOAT64, `episode_count` INT64, `last_episode` INT64, `first_seen` TIMESTAMP, "
         "`last_seen` TIMESTAMP, `touchpoint_history` JSON, `conversion_history` JSON, `is_active` BOOL, "
