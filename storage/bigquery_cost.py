@@ -244,10 +244,10 @@ def load_bill(tables: Tables, usage: Usage) -> Bill:
     """
     share = 1.0 / usage.processes
     records, roster = tables.people.rows * RECORD_COLUMNS_BYTES, tables.people.rows * ROSTER_BYTES
-    # Where the world stands, twice; its commits; its market record.
-    queries = 2 * billed(0.0, 0.0) + billed(tables.deltas.bytes * share) + billed(0.0)
-    whole = 2 * billed(0.0, 0.0) + billed(tables.deltas.bytes) + billed(0.0)
-    return Bill(queries, records * share + roster, whole + records + roster)
+    # Where the world stands, twice; the commits that are not in the base: none, after an end in good order;
+    # and the market record.
+    queries = 2 * billed(0.0, 0.0) + 2 * billed(0.0)
+    return Bill(queries, records * share + roster, queries + records + roster)
 
 
 def fold_bill(tables: Tables, dirty: float, usage: Usage, row: Row) -> Bill:
@@ -272,9 +272,9 @@ def fold_bill(tables: Tables, dirty: float, usage: Usage, row: Row) -> Bill:
     people = billed(people_keys * share, records, 0.0) + tables.people.bytes
     new = tables.deltas.rows * row.events_a_change * share
     events = billed(tables.events.rows * EVENT_KEY_BYTES, new * row.event, 0.0)
-    # Begin, end, and the commits that are in the base deleted.
-    rest = 2 * billed(0.0) + billed(tables.deltas.bytes)
-    other = people + events + rest + billed(tables.deltas.bytes * share)
+    # The commits are read, and deleted once they are in the base; begin and end.
+    commits = billed(tables.deltas.bytes * share) + billed(tables.deltas.bytes)
+    other = people + events + commits + 2 * billed(0.0)
     return Bill(users + other, 0.0, bare + other)
 
 
