@@ -16,6 +16,8 @@ from agents.cli_check import check
 from agents.cli_errors import BAD_INPUT, INTERRUPTED, INTERRUPTED_WORDS, debugging, told
 from agents.cli_past import AtOption, fork, history, keep
 from agents.cli_store import copy, export, fold, forget, repair, torture
+from agents.cli_store_bigquery import store_app
+from agents.cli_warehouse import adopt, cost
 
 app = typer.Typer(
     name="gaelp",
@@ -161,8 +163,11 @@ app.command()(export)
 app.command()(forget)
 app.command()(repair)
 app.command()(torture)
+app.command()(adopt)
 app.command()(check)
 app.command()(calibrate)
+store_app.command()(cost)
+app.add_typer(store_app, name="store")
 
 
 @app.command()

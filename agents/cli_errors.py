@@ -13,6 +13,7 @@ INTERRUPTED = 130
 
 OURS = ("agents", "gaelp_env", "storage")
 EXTRAS = {
+    "google": "bigquery",
     "matplotlib": "train",
     "pyarrow": "export",
     "scipy": "calibrate",

@@ -17,15 +17,16 @@ from storage.urls import read_url, sqlite_url
 
 
 def fold_store(url: str) -> dict[str, int]:
-    """Folds a store and the files beside it; returns URL -> commits that were folded.
+    """Folds a store, and the files beside one that is a file; returns URL -> commits that were folded.
 
     Raises: StoreError; WorldBusy if somebody else writes one of them.
     """
     folded = {}
-    for place in _files(url):
-        store = open_store(sqlite_url(place), public=public_of)
+    places = [url] if read_url(url).scheme == "bigquery" else [sqlite_url(path) for path in _files(url)]
+    for place in places:
+        store = open_store(place, public=public_of)
         try:
-            folded[sqlite_url(place)] = store.fold()
+            folded[place] = store.fold()
         finally:
             store.close()
     return folded

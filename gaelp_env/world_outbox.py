@@ -75,11 +75,10 @@ class Outbox:
         return commits
 
     def pack_birth(self, world: str, share: Share, market: Market, names: Names) -> None:
-        """Makes a batch of the birth alone: all the people of `market` as of now."""
-        users, _ = market.take_changes()
-        none, record = np.zeros(0, np.uint32), market.record_bytes()
-        totals = totals_of(market, share.first_number)
-        self.batches.append(_batch(world, share, 0, names, users, none, no_events(), record, totals))
+        """Makes a batch of the birth alone: all the people of `market` as of now, and who had left before."""
+        users, archived = market.take_changes()
+        record, totals = market.record_bytes(), totals_of(market, share.first_number)
+        self.batches.append(_batch(world, share, 0, names, users, archived, no_events(), record, totals))
 
     def pack_farewell(
         self, world: str, share: Share, sequence: int, market: Market, gone: NDArray[np.uint32]

@@ -35,7 +35,7 @@ class Process:
         """One readable line, e.g. "process 4242 on trainer since 2026-01-05 10:00:00 UTC"."""
         return f"process {self.pid} on {self.host} since {time_text(since_us)[:19]} UTC"
 
-    def lives(self, heard_us: int, wall_us: int | None = None) -> bool:
+    def lives(self, heard_us: int, wall_us: int | None = None, silence_us: int = SILENCE_US) -> bool:
         """Whether the process may still be there, given when it was last heard of.
 
         On this machine the process table tells. A process from before the last boot is dead. Of
@@ -46,7 +46,7 @@ class Process:
             return False
         if (self.host, self.space) == (here.host, here.space):
             return _runs(self.pid, self.started)
-        return (now_us() if wall_us is None else wall_us) - heard_us < SILENCE_US
+        return (now_us() if wall_us is None else wall_us) - heard_us < silence_us
 
 
 def this_process() -> Process:

@@ -190,6 +190,23 @@ def damaged_delta(path: str, world: str, shard: int, sequence: int) -> NotAStore
     )
 
 
+def damaged_commit(where: str, world: str, shard: int, sequence: int) -> NotAStore:
+    """A commit in a dataset, or in its outbox, that is not what was written."""
+    return NotAStore(
+        f"The store {where} is damaged: commit {sequence} of world {world!r} (shard {shard}) does not match "
+        "its checksum. Restore the tables as they were before (BigQuery keeps them for seven days), or go on "
+        "from a copy."
+    )
+
+
+def damaged_people(where: str, world: str, shard: int) -> NotAStore:
+    """Records in a dataset that are not as long as they were written."""
+    return NotAStore(
+        f"The store {where} is damaged: records of world {world!r} (shard {shard}) are not as long as they "
+        "were written. Restore the table gaelp_people as it was before (BigQuery keeps it for seven days)."
+    )
+
+
 def damaged_block(path: str, world: str, shard: int, first: int, last: int) -> NotAStore:
     """People in the base who are not what was written."""
     return NotAStore(
@@ -243,7 +260,7 @@ def wrong_sequence(world: str, shard: int, last: int | None, brought: int) -> St
 def mixed(world: str, path: str) -> StoreError:
     """One shard is asked of a file that several share."""
     return StoreError(
-        f"The file {path!r} holds several shards of world {world!r}, whose events cannot be told "
+        f"{path!r} holds several shards of world {world!r}, whose events cannot be told "
         "apart; ask for all."
     )
 

@@ -51,7 +51,7 @@ def open_store(url: str, *, read_only: bool = False, public: Public | None = Non
 
     Args:
       url: "memory:" (fresh and private), "memory:NAME" (shared in this process for as long as it
-        runs), "sqlite:///relative/path.db" or "sqlite:////absolute/path.db".
+        runs), "sqlite:///relative/path.db", "sqlite:////absolute/path.db" or "bigquery://project/dataset".
       read_only: refuse every write, and a file that is not there.
       public: how rows of `persistent_users` follow from records; who gives none uses what others in this
         process gave for the same URL. For worlds of gaelp_env: `gaelp_env.world_public.public_of`.
@@ -85,6 +85,11 @@ def _made(address: Address) -> Place:
         from storage.memory import MemoryPlace
 
         return MemoryPlace(address.url)
+    if address.scheme == "bigquery":
+        from storage.bigquery import BigQueryPlace
+
+        project, _, dataset = address.name.partition("/")
+        return BigQueryPlace(project, dataset)
     from storage.sqlite import SqlitePlace
 
     return SqlitePlace(address.name)

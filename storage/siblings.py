@@ -93,8 +93,8 @@ def claim(url: str, world: str) -> SubWorld | None:
     """Claims one sub-world for this caller; None if another one holds or writes it."""
     address = read_url(url)
     key = (address.scheme, address.name, checked_world(world))
-    if address.scheme == "memory":
-        return _claimed_in_memory(url, address, world)
+    if address.scheme != "sqlite":
+        return _claimed_by_lease(url, address, world)
     for _ in range(2):
         if key in _claimed:
             return None
@@ -122,7 +122,8 @@ def _drop(locks: list[str]) -> None:
         filelock.drop(path)
 
 
-def _claimed_in_memory(url: str, address: Address, world: str) -> SubWorld | None:
+def _claimed_by_lease(url: str, address: Address, world: str) -> SubWorld | None:
+    """Where many may write: within this process the claim is kept, and the lease decides among others."""
     if not address.name:
         return SubWorld(url, world)
     key = (address.scheme, address.name, world)

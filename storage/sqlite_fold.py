@@ -16,8 +16,9 @@ import numpy as np
 from storage.base import PUBLIC_COLUMNS, Birth, Floor, Public, default_id
 from storage.checks import public_values
 from storage.clock import time_text
+from storage.deltas import Delta
 from storage.sqlite_blocks import write_base
-from storage.sqlite_journal import Delta, deltas
+from storage.sqlite_journal import deltas
 from storage.sqlite_merge import Changes, together
 from storage.sqlite_past import Step, let_go, write_step
 from storage.sqlite_schema import BIRTH, delete_older, known_kinds, quoted

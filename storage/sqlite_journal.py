@@ -7,70 +7,27 @@ made; a row before it that does not match is damage, and nothing is written befo
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from storage import refusals
-from storage.checks import Events, Parcel
+from storage.checks import Parcel
 from storage.clock import time_text
-from storage.columns import event_kinds
+from storage.deltas import HEAD, PARTS, Delta, checksum, decoded, encoded
 from storage.names import EVENT_TABLES
-from storage.records import dtype_from, dtype_text
 
-_HEAD = "world, shard, sequence, stamp_us, fresh, layout, names, summary"
-_PARTS = ("market", "archived", *EVENT_TABLES, "users")
-_ALL = f"{_HEAD}, {', '.join(_PARTS)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """One commit of one shard, as read back. Arrays share memory with nobody.
-
-    Attributes:
-      stamp_us: the commit's `updated_at`; deltas of one commit share it.
-      fresh: how many of its users were new.
-      names: of its users whom somebody named.
-      numbers: of `users`, ascending, int64.
-    """
-
-    world: str
-    shard: int
-    sequence: int
-    stamp_us: int
-    fresh: int
-    names: Mapping[int, str]
-    summary: str
-    market: bytes
-    numbers: NDArray[np.int64]
-    users: NDArray[Any]
-    archived: NDArray[np.int64]
-    events: Mapping[str, Events]
+_ALL = ", ".join((*HEAD, *PARTS))
 
 
 def append(connection: sqlite3.Connection, parcel: Parcel, stamp_us: int, fresh: int) -> int:
     """Writes a commit; returns its bytes. A commit that is there already is refused by the primary key."""
-    tables = {table: dtype_text(events.rows.dtype) for table, events in parcel.events.items()}
-    layout = json.dumps(tables | {"users": parcel.dtype})
-    names = json.dumps({str(number): name for number, name in parcel.names.items()})
-    head = (
-        parcel.world, parcel.shard, parcel.sequence, stamp_us, fresh, layout, names, parcel.summary,
-    )  # fmt: skip
-    none = np.zeros(0, np.uint8)
-    parts: list[Any] = [parcel.market, octets(parcel.archived.astype("<i8"))]
-    parts += [octets(parcel.events[t].rows) if t in parcel.events else none for t in EVENT_TABLES]
-    parts.append(octets(parcel.users))
+    head, parts = encoded(parcel, stamp_us, fresh)
     size = sum(len(part) for part in parts)
     marks = ", ".join("?" * (len(head) + len(parts)))
     connection.execute(
-        f"INSERT INTO journal ({_HEAD}, {', '.join(_PARTS)}, bytes, crc) VALUES ({marks}, ?, ?)",
+        f"INSERT INTO journal ({_ALL}, bytes, crc) VALUES ({marks}, ?, ?)",
         (*head, *parts, size, checksum(head, parts)),
     )
     return size
@@ -170,45 +127,11 @@ def deltas(
 
 
 def _read(row: Sequence[Any]) -> Delta:
-    world, shard, sequence, stamp_us, fresh, layout, names, summary, market, archived, *rest = row
-    layouts = json.loads(layout)
-    records = np.frombuffer(bytearray(rest[len(EVENT_TABLES)]), dtype_from(layouts["users"]))
-    events = {}
-    for table, part in zip(EVENT_TABLES, rest, strict=False):
-        if table in layouts:
-            rows = np.frombuffer(part, dtype_from(layouts[table]))
-            events[table] = Events(event_kinds(rows.dtype), rows)
-    return Delta(
-        world=world,
-        shard=shard,
-        sequence=sequence,
-        stamp_us=stamp_us,
-        fresh=fresh,
-        names={int(number): name for number, name in json.loads(names).items()},
-        summary=summary,
-        market=market,
-        numbers=records["number"].astype(np.int64),
-        users=records,
-        archived=np.frombuffer(archived, "<i8").astype(np.int64),
-        events=events,
-    )
-
-
-def octets(rows: NDArray[Any]) -> NDArray[np.uint8]:
-    """Records as bytes that SQLite and the checksum read without a copy, if the rows lie together."""
-    return np.ascontiguousarray(rows).view(np.uint8)
-
-
-def checksum(head: Sequence[Any], parts: Sequence[Any]) -> int:
-    """Over plain values, and over parts as bytes with their lengths."""
-    crc = zlib.crc32(json.dumps([*head, *(len(part) for part in parts)]).encode())
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-    return crc
+    return decoded(row[: len(HEAD)], row[len(HEAD) : -1])
 
 
 def _matches(row: Sequence[Any]) -> bool:
     *parts, crc = row
-    count = len(parts) - len(_PARTS)
+    count = len(parts) - len(PARTS)
     whole = all(isinstance(part, bytes) for part in parts[count:])
     return whole and checksum(parts[:count], parts[count:]) == crc

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.sqlite_journal import Delta
+from storage.deltas import Delta
 
 Numbers = NDArray[np.int64]
 

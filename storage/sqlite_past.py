@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from storage import refusals
 from storage.base import CommitInfo
+from storage.deltas import checksum, octets
 from storage.records import dtype_from
 from storage.retention import Cut
-from storage.sqlite_journal import checksum, octets
 from storage.sqlite_merge import Changes, Numbers, among, octets_of
 
 _HEAD = "world, shard, sequence, stamp_us, committed_at, summary, events"

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from storage.base import Floor, default_id
 from storage.clock import time_text, time_us
+from storage.deltas import Delta
 from storage.names import EVENT_TABLES
 from storage.retention import Cut, Retention
 from storage.sqlite_blocks import pick
-from storage.sqlite_journal import Delta
 from storage.sqlite_merge import Numbers, among, octets_of
 from storage.sqlite_past import Step
 from storage.sqlite_read import standing

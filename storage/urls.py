@@ -10,10 +10,12 @@ from typing import NoReturn
 
 from storage.base import BadStoreURL
 
-SCHEMES: tuple[str, ...] = ("memory", "sqlite")
+SCHEMES: tuple[str, ...] = ("memory", "sqlite", "bigquery")
+DATASET = "gaelp_users"
+"""The dataset of a BigQuery store whose URL names none."""
 _KNOWN = (
-    "Known are 'memory:' (private), 'memory:NAME' (shared in the process), 'sqlite:///relative/path.db' "
-    "and 'sqlite:////absolute/path.db'; for example 'sqlite:///my.db'."
+    "Known are 'memory:' (private), 'memory:NAME' (shared in the process), 'sqlite:///relative/path.db'"
+    ", 'sqlite:////absolute/path.db' and 'bigquery://project/dataset'; for example 'sqlite:///my.db'."
 )
 
 
@@ -23,8 +25,9 @@ class Address:
 
     Attributes:
       url: as it was given.
-      scheme: "memory" or "sqlite".
-      name: of a shared memory store, "" for a private one; of a SQLite store the real path.
+      scheme: "memory", "sqlite" or "bigquery".
+      name: of a shared memory store, "" for a private one; of a SQLite store the real path; of a dataset
+        "project/dataset".
     """
 
     url: str
@@ -37,13 +40,25 @@ def read_url(url: object) -> Address:
     if not isinstance(url, str):
         _refuse(url, "is no text")
     scheme, colon, rest = url.partition(":")
-    if scheme == "bigquery":
-        _refuse(url, "asks for BigQuery, which is not in this release")
     if not colon or scheme not in SCHEMES:
         near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1, cutoff=0.6)
         hint = f" (did you mean '{near[0]}:'?)" if colon and near else ""
         _refuse(url, f"begins with no known scheme{hint}")
+    if scheme == "bigquery":
+        return _bigquery(url, rest)
     return _memory(url, rest) if scheme == "memory" else _sqlite(url, rest)
+
+
+def _bigquery(url: str, rest: str) -> Address:
+    if not rest.startswith("//"):
+        _refuse(url, "lacks the two slashes of 'bigquery://'")
+    project, _, dataset = rest[2:].partition("/")
+    dataset = dataset or DATASET
+    if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[a-z][a-z0-9-]*", project):
+        _refuse(url, f"names no project of Google Cloud: {project!r}")
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,1024}", dataset):
+        _refuse(url, f"names a dataset {dataset!r}, but names hold letters, digits and '_' only")
+    return Address(url, "bigquery", f"{project}/{dataset}")
 
 
 def _memory(url: str, rest: str) -> Address:

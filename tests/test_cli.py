@@ -22,7 +22,7 @@ from storage import base
 COMMANDS = (
     "train", "evaluate", "inspect", "worlds", "bench", "history", "keep", "fork", "fold", "copy", "export",
     "forget", "repair",
-    "torture", "check", "calibrate", "version",
+    "torture", "adopt", "check", "calibrate", "version",
 )  # fmt: skip
 ARGUMENTS = {
     "evaluate": " [policy]...",

@@ -16,6 +16,7 @@ import numpy as np
 
 import storage
 from storage.base import Batch, Birth, Lease, Store, default_id
+from storage.deltas import from_one
 from storage.shared import SharedStore
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def public_of(birth: Birth, rows: np.ndarray[Any, Any], names: Mapping[int, str]
         "last_episode": [None] * count,
         "first_seen": np.full(count, START),
         "last_seen": rows["seen"],
-        "touchpoint_history": ['[{"channel": "é"}]'] * count,
+        "touchpoint_history": ['[{"channel":"é"}]'] * count,
         "conversion_history": ["[]"] * count,
         "is_active": np.ones(count, dtype=bool),
     }
@@ -128,6 +129,8 @@ class Kind:
         if self.scheme == "memory":
             found = store._place._worlds.get(world)  # type: ignore[attr-defined]
             return {n: u.row for n, u in found.users.items() if not u.archived} if found else {}
+        if self.scheme == "bigquery":
+            return _warehouse_rows(store, world)
         path, rows = self.url.removeprefix("sqlite:///"), {}
         blocks = "SELECT users, x'' FROM base WHERE world = ?"
         journal = "SELECT users, archived FROM journal WHERE world = ? ORDER BY position"
@@ -144,9 +147,28 @@ class Kind:
         if self.scheme == "memory":
             store._place._stamp = us  # type: ignore[attr-defined]
             return
+        if self.scheme == "bigquery":
+            with store._place.outbox.writing() as connection:  # type: ignore[attr-defined]
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('stamp_us', ?)", (us,))
+            return
         connection = sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)
         connection.execute("UPDATE store SET value = ? WHERE key = 'last_stamp_us'", (us,))
         connection.close()
+
+
+def _warehouse_rows(store: SharedStore, world: str) -> dict[int, bytes]:
+    place: Any = store._place
+    asked = f"SELECT number, record FROM gaelp_people WHERE world = '{world}' AND NOT gone"
+    folded = place.wire.found("gaelp_people") is not None
+    rows = {row["number"]: row["record"] for row in place.wire.query(asked)} if folded else {}
+    place.drain()
+    pieces = f"SELECT body FROM gaelp_deltas WHERE world = '{world}' ORDER BY stamp_us, sequence, piece"
+    for row in place.wire.query(pieces):
+        parts = from_one(row["body"])[1]
+        rows |= {int(user["number"]): user.tobytes() for user in np.frombuffer(parts[-1], USER)}
+        for number in np.frombuffer(parts[1], "<i8").tolist():
+            del rows[number]
+    return rows
 
 
 def query(path: str | Path, sql: str, *values: Any) -> list[Any]:
@@ -170,10 +192,10 @@ def start(script: str) -> subprocess.Popen[str]:
     )
 
 
-def run(script: str, *, killed: bool = False) -> str:
+def run(script: str, *, killed: bool = False, seconds: float = 60.0) -> str:
     """Runs a script to its end, by itself or by SIGKILL, and returns what it printed."""
     process = start(script)
-    said, error = process.communicate(timeout=60)
+    said, error = process.communicate(timeout=seconds)
     assert process.returncode == (-signal.SIGKILL if killed else 0), error
     return said
 

@@ -62,7 +62,7 @@ def test_public_rows_have_the_columns_in_order_and_plain_values(store: Store) ->
         "last_episode": None,
         "first_seen": "2026-01-05 00:00:00.000000",
         "last_seen": "2026-01-05 00:00:00.000000",
-        "touchpoint_history": '[{"channel": "é"}]',
+        "touchpoint_history": '[{"channel":"é"}]',
         "conversion_history": "[]",
         "is_active": 1,
     }

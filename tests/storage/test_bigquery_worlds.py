@@ -1,0 +1,110 @@
+"""Worlds of the market in BigQuery: people remember, worlds move there and back, and tools read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import gaelp_env
+from agents.cli import main
+from gaelp_env.world_public import public_of
+from storage import open_store
+from tests.storage.small import run
+
+
+@pytest.fixture
+def url(bigquery_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("GAELP_OUTBOX", str(tmp_path / "outbox"))
+    return bigquery_url
+
+
+def play(store: str, world: str = "demo", episodes: int = 1) -> None:
+    env = gym.make(f"{gaelp_env.__name__}:AdMarket-tiny-v1", store=store, world=world)
+    for _ in range(episodes):
+        env.reset()
+        done = False
+        while not done:
+            done = bool(env.step(np.full(env.action_space.shape or (), 0.5, np.float32))[3])
+    env.close()
+
+
+def test_two_processes_play_on_and_people_remember(url: str) -> None:
+    script = f"""
+        import gymnasium as gym, numpy as np
+        import gaelp_env
+        env = gym.make("gaelp_env:AdMarket-tiny-v1", store={url!r}, world="demo")
+        env.reset(seed=1)
+        done = False
+        while not done:
+            done = env.step(np.full(env.action_space.shape, 0.5, np.float32))[3]
+        env.close()
+        """
+    run(script, seconds=300)
+    store = open_store(url, read_only=True, public=public_of)
+    first = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
+    sequence = store.worlds()[0].sequence
+    run(script.replace("seed=1", ""), seconds=300)
+    second = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
+    assert store.worlds()[0].sequence == sequence + 1
+    assert all(second[name]["created_at"] == row["created_at"] for name, row in first.items())
+    counts = [sum(row["episode_count"] for row in rows.values()) for rows in (first, second)]
+    assert counts[1] > counts[0] > 0
+    assert all(second[name]["episode_count"] >= row["episode_count"] for name, row in first.items())
+    assert store.count("demo", "episodes") == 2
+    place: Any = store.home
+    assert place.wire.query("SELECT COUNT(*) AS n FROM persistent_users")[0]["n"] == len(second)
+    store.close()
+
+
+def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, last = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/b.db"
+    play(first, episodes=2)
+    assert main(["copy", first, url, "--json"]) == 0
+    there = json.loads(capsys.readouterr().out)[0]
+    assert main(["copy", first, url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{**there, "now": False}]
+    assert main(["copy", url, last, "--json"]) == 0
+    back = json.loads(capsys.readouterr().out)[0]
+    assert (back["checksum"], back["counts"], back["commit"]) == (
+        there["checksum"],
+        there["counts"],
+        there["commit"],
+    )
+    assert main(["inspect", "--store", url, "--json"]) == 0
+    mine = json.loads(capsys.readouterr().out)
+    assert main(["inspect", "--store", first, "--json"]) == 0
+    assert _without_places(mine) == _without_places(json.loads(capsys.readouterr().out))
+    play(url)
+    play(first)
+    assert main(["fold", "--store", url]) == 0
+    assert main(["store", "check", url]) == 0
+    assert "persistent_users: fits" in capsys.readouterr().out
+    places = [open_store(one, read_only=True, public=public_of) for one in (url, first)]
+    worlds = [place.load("demo") for place in places]
+    assert worlds[0].users.tobytes() == worlds[1].users.tobytes()
+    for place in places:
+        place.close()
+
+
+def _without_places(report: Any) -> Any:
+    if isinstance(report, dict):
+        return {key: _without_places(value) for key, value in report.items() if key not in ("store", "url")}
+    return [_without_places(one) for one in report] if isinstance(report, list) else report
+
+
+def test_sub_worlds_live_in_one_dataset(url: str) -> None:
+    envs = [gym.make("gaelp_env:AdMarket-tiny-v1", store=url, world="demo/*") for _ in range(2)]
+    for env in envs:
+        env.reset(seed=1)
+        env.step(env.action_space.sample())
+    names = [env.unwrapped.world.name for env in envs]  # type: ignore[attr-defined]
+    assert names == ["demo/0", "demo/1"]
+    for env in envs:
+        env.close()
