@@ -221,7 +221,7 @@ class Wire:
                 try:
                     return submit(job_id), True
                 except Conflict:
-                    return self._google().get_job(job_id, location=self.location or None, retry=None), False
+                    return self._submitted(job_id), False
 
             def ended(job_id: str = job_id) -> Any:
                 found = self._google().get_job(job_id, location=self.location or None, retry=None)
@@ -244,6 +244,16 @@ class Wire:
             f"{ATTEMPTS} jobs called {job} failed one after the other for {self.where}; the last said: "
             f"{failed.get('message')}. Look at them in the console of BigQuery."
         )
+
+    def _submitted(self, job_id: str) -> Any:
+        """A job that is said to be there already."""
+        from google.api_core.exceptions import NotFound, ServiceUnavailable
+
+        try:
+            return self._google().get_job(job_id, location=self.location or None, retry=None)
+        except NotFound as error:
+            not_yet: Any = ServiceUnavailable
+            raise not_yet(f"Job {job_id} is said to be there, and is not yet.") from error
 
     def _again(self, step: Callable[[], T]) -> T:
         until = time.monotonic() + self.patience_s
