@@ -107,11 +107,14 @@ class Wire:
     def query(self, sql: str, values: Values | None = None) -> list[dict[str, Any]]:
         """Asks; the answer as dicts of Python values. For what changes nothing, or may be done twice."""
         with told(self.where):
+            from google.api_core.exceptions import Conflict
+
             config = self._config(values)
             asked = self._again(
                 lambda: self._google().query_and_wait(
                     sql, job_config=config, location=self.location or None, retry=None, job_retry=None
-                )
+                ),
+                (Conflict,),
             )
             return [dict(row.items()) for row in asked]
 
@@ -212,25 +215,17 @@ class Wire:
         return pa.Table.from_batches(batches, schema).select(list(columns))
 
     def _job(self, job: str, submit: Callable[[str], Any]) -> Any:
-        from google.api_core.exceptions import Conflict
-
         for attempt in range(ATTEMPTS):
             job_id = f"{job}-a{attempt}"
 
-            def submitted(job_id: str = job_id) -> tuple[Any, bool]:
-                try:
-                    return submit(job_id), True
-                except Conflict:
-                    return self._google().get_job(job_id, location=self.location or None, retry=None), False
-
             def ended(job_id: str = job_id) -> Any:
-                found = self._google().get_job(job_id, location=self.location or None, retry=None)
+                found = self._looked_up(job_id)
                 while found.state != "DONE":
                     time.sleep(0.5)
                     found.reload(retry=None)
                 return found
 
-            done, fresh = self._again(submitted)
+            done, fresh = self._submitted(job_id, submit)
             if done.state != "DONE":
                 done = self._again(ended)
             failed = done.error_result
@@ -245,14 +240,35 @@ class Wire:
             f"{failed.get('message')}. Look at them in the console of BigQuery."
         )
 
-    def _again(self, step: Callable[[], T]) -> T:
+    def _submitted(self, job_id: str, submit: Callable[[str], Any]) -> tuple[Any, bool]:
+        """A job that was submitted now, or that was there already, and whether it was now."""
+        from google.api_core.exceptions import Conflict, NotFound
+
+        until = time.monotonic() + self.patience_s
+        while True:
+            try:
+                return self._again(lambda: submit(job_id)), True
+            except Conflict:
+                try:
+                    return self._again(lambda: self._looked_up(job_id)), False
+                except NotFound:  # said to be there, and not yet to be seen
+                    if time.monotonic() >= until:
+                        raise
+            self._pause(1)
+
+    def _looked_up(self, job_id: str) -> Any:
+        return self._google().get_job(job_id, location=self.location or None, retry=None)
+
+    def _again(self, step: Callable[[], T], also: tuple[type[Exception], ...] = ()) -> T:
+        """Does a step until it succeeds, or fails in a way that does not pass; of `also` all pass."""
         until = time.monotonic() + self.patience_s
         tries = 0
         while True:
             try:
                 return step()
             except Exception as error:
-                if not passes(error) or reason_of(error) == "quotaExceeded" or time.monotonic() >= until:
+                passing = isinstance(error, also) or passes(error)
+                if not passing or reason_of(error) == "quotaExceeded" or time.monotonic() >= until:
                     raise
             self._pause(tries)
             tries += 1

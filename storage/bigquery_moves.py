@@ -191,6 +191,7 @@ def erase(
         text = sql.FORGET_EVENTS.format(table=name)
         erased[name] = wire.change(text, values, f"{job}-{name}") if has else 0
     wire.change(sql.ENTOMB, values | {"shard": shard}, f"{job}-people")
+    wire.change(sql.ENTOMB_OTHERS, values | {"shard": shard}, f"{job}-others")
     for what in ("people", *EVENT_TABLES):
         wire.query(sql.drop(f"gaelp_stage_{what}_{key_of(world)}_s{shard}"))
     outbox.without(world, shard, listed)

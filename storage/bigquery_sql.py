@@ -258,12 +258,15 @@ VOID_DELTAS = (
 )
 """Commits of a shard that never were, or are no longer, of its world."""
 ENTOMB = (
-    f"MERGE `{PEOPLE}` AS t USING (SELECT number FROM UNNEST(@numbers) AS number) AS s"
-    " ON t.world = @world AND t.shard = @shard AND t.number = s.number"
-    " WHEN MATCHED THEN UPDATE SET gone = TRUE, record = NULL, user_id = NULL"
-    " WHEN NOT MATCHED THEN INSERT (world, shard, number, gone, created_us, updated_us)"
-    " VALUES (@world, @shard, s.number, TRUE, 0, 0)"
+    f"UPDATE `{PEOPLE}` SET gone = TRUE, record = NULL, user_id = NULL"
+    " WHERE world = @world AND shard = @shard AND number IN UNNEST(@numbers)"
 )
+ENTOMB_OTHERS = (
+    f"INSERT INTO `{PEOPLE}` (world, shard, number, gone, created_us, updated_us)"
+    " SELECT @world, @shard, number, TRUE, 0, 0 FROM UNNEST(@numbers) AS number WHERE number NOT IN"
+    f" (SELECT p.number FROM `{PEOPLE}` AS p WHERE p.world = @world AND p.shard = @shard)"
+)
+"""Tombstones of those who were born after the commit that the base is of."""
 ERASED = f"UPDATE `{WORLDS}` SET erased_at = @at, version = version + 1 WHERE {_MINE}"
 
 # ---- a world that another store brings

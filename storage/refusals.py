@@ -260,8 +260,7 @@ def wrong_sequence(world: str, shard: int, last: int | None, brought: int) -> St
 def mixed(world: str, path: str) -> StoreError:
     """One shard is asked of a file that several share."""
     return StoreError(
-        f"{path!r} holds several shards of world {world!r}, whose events cannot be told "
-        "apart; ask for all."
+        f"{path!r} holds several shards of world {world!r}, whose events cannot be told apart; ask for all."
     )
 
 

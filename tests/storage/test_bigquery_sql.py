@@ -71,6 +71,7 @@ CASES: list[Case] = [
         for name in ("RELEASE", "LEASES", "KEEP", "KNOW_KINDS", "BODIES", "PEOPLE_OF", "NUMBERS")
     ),
     *(constant(name) for name in ("BEGIN_FOLD", "END_FOLD", "OLD_DELTAS", "VOID_DELTAS", "ENTOMB", "ERASED")),
+    constant("ENTOMB_OTHERS"),
     constant("PRUNE_USERS", table=U),
     constant("PRUNE_EVENTS", table=E, moment="at"),
     constant("FORGET_USERS", table=U),
