@@ -14,17 +14,17 @@ from typing import Any
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 DAY_S = 86_400.0
 
-# ---- prices in US dollars, on demand, multi-region US, as published in November 2026
-# Source: cloud.google.com/bigquery/pricing. Loading, copying, dry runs and metadata cost nothing.
+# ---- prices in US dollars, on demand, multi-region US, as third parties quoted Google's price page in 2025
+# and 2026; not checked against the page (cloud.google.com/bigquery/pricing) or a bill. Loads are free.
 QUERY_USD_A_TIB = 6.25
 READ_USD_A_TIB = 1.1
-"""Of the Storage Read API."""
+"""Of the Storage Read API; from memory."""
 STORAGE_USD_A_GIB_MONTH = 0.02
 """Logical bytes, active; half of it for partitions that nobody changed for 90 days."""
 LEAST_BYTES = 10 * MIB
 """Billed for every table that a query names."""
 
-# ---- quotas. Source: docs.cloud.google.com/bigquery/quotas, November 2026
+# ---- quotas. Source: a copy of docs.cloud.google.com/bigquery/quotas, read in November 2026
 LOADS_A_DAY = 1_500
 """Load jobs of a table, failed ones included."""
 DML_A_TEN_S = 25
