@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage import leases, refusals
-from storage.base import Birth, CommitInfo, NotAStore, StoreError, WorldInfo
+from storage.base import Birth, CommitInfo, NotAStore, ShardInfo, StoreError, WorldInfo
 from storage.bigquery_client import Wire
 from storage.bigquery_entries import Entry, read_body
 from storage.bigquery_outbox import Outbox
@@ -177,15 +177,20 @@ class Stands:
         """See Store.worlds."""
         lines = []
         for world in self.born():
-            shards = self.of(world)
-            first = next(iter(shards.values()))
-            holders = [stand.holder(mine, wall_us) for stand in shards.values()]
+            found = self.of(world)
+            shards = tuple(
+                ShardInfo(
+                    shard, stand.sequence, json.loads(stand.summary), stand.holder(mine, wall_us) or ""
+                )
+                for shard, stand in found.items()
+            )
             lines.append(
                 WorldInfo(
-                    first.birth,
-                    min(stand.sequence for stand in shards.values()),
-                    json.loads(first.summary),
-                    next((holder for holder in holders if holder), ""),
+                    next(iter(found.values())).birth,
+                    min(shard.sequence for shard in shards),
+                    shards[0].summary,
+                    next((shard.holder for shard in shards if shard.holder), ""),
+                    shards,
                 )
             )
         return lines
