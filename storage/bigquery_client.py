@@ -140,6 +140,7 @@ class Wire:
         """
         with told(self.where):
             import pyarrow.parquet as pq
+            from google.api_core.exceptions import Conflict, NotFound
             from google.cloud import bigquery
 
             packed = io.BytesIO()
@@ -151,10 +152,16 @@ class Wire:
 
             def submit(job_id: str) -> Any:
                 packed.seek(0)
-                return self._google().load_table_from_file(
-                    packed, self._table_id(table), job_id=job_id, job_config=config, num_retries=0,
-                    location=self.location or None,
-                )  # fmt: skip
+                try:
+                    return self._google().load_table_from_file(
+                        packed, self._table_id(table), job_id=job_id, job_config=config, num_retries=0,
+                        location=self.location or None,
+                    )  # fmt: skip
+                except NotFound as error:
+                    # The rows came twice, and the first time used up their upload: the job is there.
+                    if "upload_id=" not in str(error):
+                        raise
+                    raise Conflict(str(error)) from error  # type: ignore[no-untyped-call]
 
             done = self._job(job, submit)
             if days:

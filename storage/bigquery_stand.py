@@ -179,9 +179,7 @@ class Stands:
         for world in self.born():
             found = self.of(world)
             shards = tuple(
-                ShardInfo(
-                    shard, stand.sequence, json.loads(stand.summary), stand.holder(mine, wall_us) or ""
-                )
+                ShardInfo(shard, stand.sequence, json.loads(stand.summary), stand.holder(mine, wall_us) or "")
                 for shard, stand in found.items()
             )
             lines.append(
