@@ -277,8 +277,12 @@ class Market(Marked):
             self._find_pending()
 
     def let_go(self, numbers: Sequence[int]) -> NDArray[np.uint32]:
-        """Takes people out at once, with the orders that they have pending; returns those who were here."""
+        """Takes people out at once, with the orders that they have pending; returns those who were here.
+
+        A large market's mark is gone then, since the others have moved up; set it anew.
+        """
         people = self.population
+        self._undo.end(people)
         here = np.isin(people.number[: people.size], np.asarray(numbers, np.int64))
         found = people.number[: people.size][here].copy()
         if len(found):

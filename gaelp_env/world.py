@@ -380,16 +380,16 @@ class World(Play):
         market, numbers = self.playing(), list(self._place.identities(*user_ids))
         assert self.birth is not None
         gone = market.let_go(numbers)
+        # Whatever fails from here on, no way back in memory leads to the person.
+        self.names.forget(numbers)
+        market.mark()
+        self._begin("")
         if len(gone):
             self._outbox.pack_farewell(self.name, self._place.share, self.sequence, market, gone)
             self._outbox.batches = [in_format_of(self.birth, batch) for batch in self._outbox.batches]
             self.commit()
         erasure = self._place.forget(numbers)
-        # Who has just been archived had a record until then.
-        records = erasure.erased["records"] + len(gone)
-        self.names.forget(numbers)
-        market.mark()
-        self._begin("")
+        records = erasure.erased["records"] + len(gone)  # who has just left had one until then
         return replace(erasure, erased={**erasure.erased, "records": records})
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gaelp_env.undo import BLOCK_USERS
 from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import WorldBusy, WorldNotFound
 from storage.shared import SharedStore
-from tests.worlds import STORES, begun, new_url, play, rows, state, stored
+from tests.worlds import SMALL, STORES, begun, new_url, play, rows, state, stored
 
 SARA = "sara_mobile_001"
 
@@ -144,6 +145,32 @@ def test_a_forgetting_that_broke_off_is_finished(url: str, monkeypatch: pytest.M
     play(again, 1)
     assert stored(url) == state(again)
     again.close()
+
+
+@pytest.mark.parametrize("verb", ["forget", "commit"])
+@pytest.mark.parametrize("people", [300, BLOCK_USERS + 300])
+def test_no_way_back_leads_to_a_person_whose_forgetting_failed(
+    people: int, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The world in memory is without the person from then on, and the same call finishes the work."""
+    url = new_url("sqlite", tmp_path)
+    config = SMALL.model_copy(update={"people": SMALL.people.model_copy(update={"users": people})})
+    world = named(url, config=config)
+    number = world.names.number_of(SARA)
+    assert world.playing().small == (people <= BLOCK_USERS)
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedStore, verb, lambda *_: (_ for _ in ()).throw(OSError("disk")))
+        with pytest.raises(OSError, match="disk"):
+            world.forget(SARA)
+    world.reset(seed=3)
+    people_now = world.playing().population
+    assert number not in people_now.number[: people_now.size]
+    play(world, 1)
+    world.forget(SARA)
+    assert not any(row["user_id"] == SARA for row in rows(url, "persistent_users"))
+    play(world, 1)
+    assert stored(url) == state(world)
+    world.close()
 
 
 def test_all_identities_of_a_person_go(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.actions import bids_cpm
+from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
 from gaelp_env.population import GONE
 from gaelp_env.world import World
@@ -79,8 +80,8 @@ def rows(url: str, table: str, world: str = "demo") -> list[dict[str, Any]]:
     return found
 
 
-def begun(store: Any, name: str = "demo", **terms: Any) -> World:
+def begun(store: Any, name: str = "demo", *, config: MarketConfig = SMALL, **terms: Any) -> World:
     """A small world, born from seed 5."""
-    world = World.open(store, name, config=SMALL, **terms)
+    world = World.open(store, name, config=config, **terms)
     world.reset(seed=5)
     return world
