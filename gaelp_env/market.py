@@ -247,12 +247,10 @@ class Market(Marked):
         self.record["episode"] += 1
         begin_budget(self.record)
         people = self.population
-        hot = people.hot[: people.size]
-        stays = (hot["leaves_h"] > self.hour) | (hot["due_h"] >= 0.0) | (hot["flags"] & GONE != 0)
-        gone = np.flatnonzero(~stays)
+        gone = people.leaving(self.hour)
         if len(gone):
             self._undo.keep(people, gone)
-            hot["flags"][gone] |= GONE
+            people.hot["flags"][gone] |= GONE
             people.rate[gone] = 0.0
             people.note_changed(gone)
             self._sum_up()
@@ -270,10 +268,8 @@ class Market(Marked):
         """As `take_changes`, where nobody wants the rows."""
         people = self.population
         self._undo.end(people)
-        people.forget_changed()
-        stays = people.hot["flags"][: people.size] & GONE == 0
-        if not stays.all():
-            people.keep(stays)
+        if people.forget_changed():
+            people.keep(people.hot["flags"][: people.size] & GONE == 0)
             self._find_pending()
 
     def let_go(self, numbers: Sequence[int]) -> NDArray[np.uint32]:
@@ -363,8 +359,7 @@ class Market(Marked):
         return self._records.tobytes()
 
     def _find_pending(self) -> None:
-        people = self.population
-        self._pending = np.flatnonzero(people.hot["due_h"][: people.size] >= 0.0)
+        self._pending = self.population.pending()
 
     def _sum_up(self) -> None:
         """Counts the running sums over the population afresh."""

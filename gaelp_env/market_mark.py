@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaelp_env.config import MarketConfig
+from gaelp_env.ledger import RECORD
 from gaelp_env.market_desk import Seated
 from gaelp_env.population import CHANGED
 from gaelp_env.rivalry import price_tables
@@ -50,7 +51,8 @@ class Marked(Seated):
         columns = tuple(column[: self.population.size] for column in room)
         if self._undo.begun:
             columns[0]["marks"] &= CHANGED
-        return Checkpoint(columns, self._records.copy(), self._pending.copy(), room)
+        record = self._records.view(np.uint8).copy().view(RECORD)  # whole, not field by field
+        return Checkpoint(columns, record, self._pending.copy(), room)
 
     def rollback(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint, which stays good for another time; so does the mark."""

@@ -106,8 +106,7 @@ class Population:
         size = len(columns[0])
         if size > len(self.hot):
             self._allocate(size)
-        for column, rows in zip(self.columns(), columns, strict=True):
-            octets(column)[:size] = octets(rows)
+        _copy(size, *columns, *self.columns())
         self.size = size
 
     def copied(self, room: tuple[NDArray[Any], ...] | None) -> tuple[NDArray[Any], ...]:
@@ -117,15 +116,13 @@ class Population:
         """
         if room is None or len(room[0]) < self.size:
             room = tuple(np.empty(self.size + self.size // 16, column.dtype) for column in self.columns())
-        for copy, column in zip(room, self.columns(), strict=True):
-            octets(copy)[: self.size] = octets(column)[: self.size]
+        _copy(self.size, *self.columns(), *room)
         return room
 
     def move_to(self, columns: tuple[NDArray[Any], ...]) -> None:
         """Moves everybody into other columns, in the order of `columns()`, if these are long enough."""
         if len(columns[0]) >= self.size and columns[0] is not self.hot:
-            for rows, column in zip(columns, self.columns(), strict=True):
-                octets(rows)[: self.size] = octets(column)[: self.size]
+            _copy(self.size, *self.columns(), *columns)
             self.hot, self.cold, self.number, self.rate = columns
             self.version += 1
 
@@ -161,17 +158,26 @@ class Population:
         """Marks rows as changed since the last commit; everybody's unless told otherwise."""
         self.hot["marks"][: self.size][which] |= CHANGED
 
-    def forget_changed(self) -> None:
-        """From here on nothing has changed."""
-        self.hot["marks"][: self.size] = 0
+    def forget_changed(self) -> bool:
+        """From here on nothing has changed. Returns: whether anybody here has left for good."""
+        return bool(_unmark(self.hot, self.size))
+
+    def leaving(self, hour: float) -> NDArray[np.int64]:
+        """Positions of those who leave for good by an hour: their time here is over, and no order pends."""
+        found: NDArray[np.int64] = _leaving(self.hot, self.size, np.float32(hour))
+        return found
+
+    def pending(self) -> NDArray[np.int64]:
+        """Positions of those with an order that is to fall due."""
+        found: NDArray[np.int64] = _pending(self.hot, self.size)
+        return found
 
     def make_room(self, size: int) -> None:
         """Makes the columns long enough for `size` rows; they may be other arrays afterwards."""
         if size > len(self.hot):
             old = self.columns()
             self._allocate(size + size // 4)
-            for before, after in zip(old, self.columns(), strict=True):
-                octets(after)[: self.size] = octets(before)[: self.size]
+            _copy(self.size, *old, *self.columns())
 
     def index_of(self, number: int) -> int:
         """Position of a user's row. Raises KeyError if nobody of that number is here, or they have left."""
@@ -185,6 +191,42 @@ class Population:
         hot = self.hot.view(np.uint64).reshape(-1, WORDS_HOT)
         cold = self.cold.view(np.uint64).reshape(-1, WORDS_COLD)
         self.size = _close_ranks(hot, cold, self.number, self.rate, mask, self.size)
+
+
+@njit(cache=True, nogil=True)
+def _copy(size, hot, cold, number, rate, to_hot, to_cold, to_number, to_rate):  # type: ignore[no-untyped-def]
+    """Copies the first rows of all columns: whole records, not field by field."""
+    for i in range(size):
+        to_hot[i], to_cold[i] = hot[i], cold[i]
+    to_number[:size], to_rate[:size] = number[:size], rate[:size]
+
+
+@njit(cache=True, nogil=True)
+def _unmark(hot, size):  # type: ignore[no-untyped-def]
+    flags = np.uint8(0)
+    for i in range(size):
+        hot[i].marks = 0
+        flags |= hot[i].flags
+    return flags & GONE
+
+
+@njit(cache=True, nogil=True)
+def _leaving(hot, size, hour):  # type: ignore[no-untyped-def]
+    found, count = np.empty(size, np.int64), 0
+    for i in range(size):
+        row = hot[i]
+        found[count] = i
+        count += not (row.leaves_h > hour or row.due_h >= 0.0 or row.flags & GONE)
+    return found[:count]
+
+
+@njit(cache=True, nogil=True)
+def _pending(hot, size):  # type: ignore[no-untyped-def]
+    found, count = np.empty(size, np.int64), 0
+    for i in range(size):
+        found[count] = i
+        count += hot[i].due_h >= 0.0
+    return found[:count]
 
 
 @njit(cache=True, nogil=True)

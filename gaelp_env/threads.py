@@ -7,6 +7,7 @@ blocks, so any number of threads gives the same bits.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -44,21 +45,36 @@ def set_threads(count: int | None) -> None:
 
 
 def for_all(work: Callable[[int], None], blocks: Iterable[int]) -> None:
-    """Calls `work` with every block's number; by several threads if there are several blocks.
+    """Calls `work` with every block's number; by several threads, this one among them, if there are several
+    blocks.
 
     An exception of a block is raised when all of them are through.
     """
-    numbers = list(blocks)
-    count = min(threads(), len(numbers))
+    left = deque(blocks)
+    count = min(threads(), len(left))
     if count <= 1:
-        for number in numbers:
-            work(number)
+        for block in left:
+            work(block)
         return
-    failed: BaseException | None = None
-    for task in [_pool_of(count).submit(work, number) for number in numbers]:
-        failed = task.exception() or failed
-    if failed is not None:
-        raise failed
+    failed: list[BaseException] = []
+
+    def share() -> None:
+        while left:
+            try:
+                block = left.popleft()
+            except IndexError:  # another thread was faster with the last one
+                return
+            try:
+                work(block)
+            except BaseException as error:
+                failed.append(error)
+
+    others = [_pool_of(count - 1).submit(share) for _ in range(count - 1)]
+    share()
+    for other in others:
+        other.result()
+    if failed:
+        raise failed[0]
 
 
 def _pool_of(count: int) -> ThreadPoolExecutor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,33 +24,38 @@ _WAITS = -1
 _BLANK = np.zeros(1, LEDGER)
 
 
-def play_together(markets: Sequence[Market], bids: NDArray[np.float64]) -> list[list[int]]:
+def play_together(
+    markets: Sequence[Market], bids: NDArray[np.float64], seats: Sequence[int] | None = None
+) -> list[list[int]]:
     """Plays one tick of every market; their results do not hang on each other, or on the threads.
 
     Args:
       markets: of one configuration, each small enough for a desk, all different.
       bids: `[N, 5, A]` CPM, finite.
+      seats: what `sit` has just told of each, if it was asked already.
     Returns: what came of each, see turn.CAME.
     """
     count, config = len(markets), markets[0].config
     constants, plan = constant_record_of(config), plan_of(config)
     came = np.zeros((count, len(CAME)), np.int64)
     came[:, 0] = _WAITS
-    cuts = np.linspace(0, count, max(1, min(threads(), count // MARKETS_A_THREAD)) + 1).astype(int).tolist()
-    parts = list(itertools.pairwise(cuts))
-    short = True
-    while short:
-        desks_at = np.array([market.sit() for market in markets], np.uint64)
+    shares = max(1, min(threads(), count // MARKETS_A_THREAD))
+    cuts = [count * share // shares for share in range(shares + 1)]
+    seated = [market.sit() for market in markets] if seats is None else seats
+    while True:
+        desks_at = np.array(seated, np.uint64)
 
-        def part(number: int, desks_at: Any = desks_at) -> None:
-            play_turns(constants, plan, desks_at, *parts[number], bids, _BLANK, came)
+        def part(share: int, desks_at: Any = desks_at) -> None:
+            play_turns(constants, plan, desks_at, cuts[share], cuts[share + 1], bids, _BLANK, came)
 
-        for_all(part, range(len(parts)))
-        short = bool((came[:, 0] != PLAYED).any())
-        if short:
-            for place in np.flatnonzero(came[:, 0] != PLAYED).tolist():
-                markets[place].make_room(int(came[place, 0]))
-    told: list[list[int]] = came.tolist()
+        for_all(part, range(shares))
+        told: list[list[int]] = came.tolist()
+        short = [place for place, one in enumerate(told) if one[0] != PLAYED]
+        if not short:
+            break
+        for place in short:
+            markets[place].make_room(told[place][0])
+        seated = [market.sit() for market in markets]
     for market, one in zip(markets, told, strict=True):
         market.population.size = one[SIZE]
     return told

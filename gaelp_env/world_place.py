@@ -259,6 +259,10 @@ class Place:
             self._opened().heartbeat(self.lease)
             self._beat = now
 
+    def heard(self, now: float, process: int) -> bool:
+        """Whether `hold` and `say_alive` have nothing to do, at that moment and in that process."""
+        return self.lease is not None and process == self._process and now - self._beat <= HEARTBEAT_S
+
     @property
     def home(self) -> object:
         """What lies behind the store: worlds of one home can be committed together. Needs `open`."""

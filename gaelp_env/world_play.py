@@ -125,7 +125,7 @@ class Play:
     def _begin(self, label: str) -> None:
         market = self.playing()
         market.begin_episode()
-        self.log.begin(market.record, label)
+        self.log.begin(market.record if self._logs else None, label)
         self._ticks, self._horizon = 0, market.config.clock.episode_ticks
         self._half = self._stirred = self._lent = False
 
@@ -158,11 +158,13 @@ class Play:
             self._ticks += 1
         return tick
 
-    def begin_tick(self) -> None:
-        """Before a tick that is played together with those of other worlds; `ready` comes first."""
+    def sit(self) -> int:
+        """Before a tick together with those of other worlds, after `ready`: the address of its desk."""
+        market = self.playing()
         if self._ticks >= self._horizon:
             raise self._is_over()
         self._half = self._stirred = True
+        return market.sit()
 
     def _is_over(self) -> RuntimeError:
         return RuntimeError(
@@ -184,12 +186,6 @@ class Play:
         self._ticks += 1
         self._half = False
 
-    @property
-    def _touches_wanted(self) -> bool:
-        """Whether the log asks for ads: what a world that nobody else can read has logged would only be
-        thrown away."""
-        return self.terms.touch_log != "none" and not self._place.private
-
     def ready(self) -> Market:
         """The market, to be moved: no tick broke, and the lease is held. Raises as `step` does."""
         market = self.playing()
@@ -201,6 +197,11 @@ class Play:
         if self.mode == "write":
             self._hold()
         return market
+
+    def stands(self, now: float, process: int) -> bool:
+        """Whether `ready` has nothing to do, at that moment (time.monotonic) and in that process."""
+        heard = self.terms.mode != "write" or self._place.heard(now, process)
+        return heard and not self._half and self.market is not None
 
     @contextmanager
     def whole(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,10 @@ def ready_all(worlds: Sequence[World]) -> None:
 
     Raises: as World.step does before it moves anything; no market has moved then.
     """
+    now, process = time.monotonic(), os.getpid()
     for world in worlds:
-        world.ready()
+        if not world.stands(now, process):
+            world.ready()
 
 
 def advance_all(worlds: Sequence[World], bids_cpm: NDArray[np.float64]) -> None:
@@ -39,21 +43,23 @@ def advance_all(worlds: Sequence[World], bids_cpm: NDArray[np.float64]) -> None:
     count = len(worlds)
     if not count:
         return
-    bids = np.ascontiguousarray(np.broadcast_to(bids_cpm.reshape(count, K, -1), (count, K, A)), np.float64)
-    markets, alike = [world.playing() for world in worlds], dict[str, list[int]]()
-    for place, market in enumerate(markets):
+    bids = np.empty((count, K, A))
+    bids[:] = bids_cpm.reshape(count, K, -1)
+    alike = dict[str, list[int]]()
+    for place, world in enumerate(worlds):
+        market = world.playing()
         if market.small:
             alike.setdefault(market.fingerprint, []).append(place)
         else:
-            worlds[place].step(bids[place])
+            world.step(bids[place])
     for places in alike.values():
-        for place in places:
-            worlds[place].begin_tick()
-        whole = len(places) == count
-        together = markets if whole else [markets[place] for place in places]
-        came = play_together(together, bids if whole else bids[places])
-        for place, one in zip(places, came, strict=True):
-            worlds[place].end_tick(one)
+        some, whole = worlds, len(places) == count
+        if not whole:
+            some = [worlds[place] for place in places]
+        seats = [world.sit() for world in some]
+        came = play_together([world.playing() for world in some], bids if whole else bids[places], seats)
+        for world, one in zip(some, came, strict=True):
+            world.end_tick(one)
 
 
 def end_all(worlds: Sequence[World]) -> None:
