@@ -96,10 +96,7 @@ def steps_after(
     connection: sqlite3.Connection, path: str, world: str, shard: int, at: int, dtype: np.dtype[Any]
 ) -> Iterator[Step]:
     """The ways back over all folded commits after `at`, in their order. Raises NotAStore for damage."""
-    query = f"SELECT {_HEAD}, {_PARTS}, crc {_MINE} AND sequence > ? ORDER BY sequence"
-    for row in connection.execute(query, (world, shard, at)):
-        if not _matches(row):
-            raise refusals.damaged_past(path, world, shard, row[2])
+    for row in _rows_after(connection, path, world, shard, at):
         _, _, sequence, stamp_us, committed_at, summary, _, market, born, stamps, users, _ = row
         yield Step(
             world=world,
@@ -113,6 +110,16 @@ def steps_after(
             users=np.frombuffer(bytearray(users), dtype),
             stamps_us=np.frombuffer(stamps, "<i8").astype(np.int64).reshape(2, -1),
         )
+
+
+def _rows_after(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, at: int
+) -> Iterator[Sequence[Any]]:
+    query = f"SELECT {_HEAD}, {_PARTS}, crc {_MINE} AND sequence > ? ORDER BY sequence"
+    for row in connection.execute(query, (world, shard, at)):
+        if not _matches(row):
+            raise refusals.damaged_past(path, world, shard, row[2])
+        yield row
 
 
 def way_back(
@@ -167,18 +174,18 @@ def listed(connection: sqlite3.Connection, path: str, world: str, shard: int) ->
 
 
 def rows_of_later(
-    connection: sqlite3.Connection, path: str, world: str, table: str, at: int
+    connection: sqlite3.Connection, path: str, world: str, table: str, at: Mapping[int, int]
 ) -> list[tuple[int, int]]:
-    """First and last rowid of the folded events of all commits of a world after `at`; ascending, joined.
+    """First and last rowid of the folded events of later commits of a world; ascending, joined.
 
-    Raises NotAStore for damage.
+    Args:
+      at: shard -> the commit after which its commits are later.
+    Raises: NotAStore for damage.
     """
     found: list[tuple[int, int]] = []
-    query = f"SELECT {_HEAD}, {_PARTS}, crc FROM past WHERE world = ? AND sequence > ?"
-    for row in connection.execute(query, (world, at)):
-        if not _matches(row):
-            raise refusals.damaged_past(path, world, row[1], row[2])
-        found += [tuple(span) for name, span in json.loads(row[_COUNT - 1]).items() if name == table]
+    for shard, commit in at.items():
+        for row in _rows_after(connection, path, world, shard, commit):
+            found += [tuple(span) for name, span in json.loads(row[_COUNT - 1]).items() if name == table]
     joined: list[tuple[int, int]] = []
     for first, last in sorted(found):
         if joined and first <= joined[-1][1] + 1:
