@@ -10,7 +10,7 @@ from typing import Any
 
 from gaelp_env.world_public import public_of
 from storage import open_store
-from storage.base import BadStoreURL, Store, StoreError, WorldExists, WorldInfo, WorldNotFound
+from storage.base import BadStoreURL, Birth, Lease, Store, StoreError, WorldExists, WorldInfo, WorldNotFound
 from storage.moving import Digest, Head, Left, People, Portion, Rows
 from storage.shards import birth_of, shard_url
 from storage.shared import SharedStore
@@ -64,6 +64,19 @@ def homes_of(place: str, line: WorldInfo) -> dict[int, str]:
     return {one.shard: shard_url(place, birth.world, one.shard, birth.shards) for one in line.shards}
 
 
+def in_one(url: str, birth: Birth) -> bool:
+    """Whether the shards of a world share a file or a dataset, out of which they go together only."""
+    home = shard_url(url, birth.world, 0, birth.shards)
+    return birth.shards > 1 and read_url(url).scheme != "memory" and home == url
+
+
+def parts_of(place: str, line: WorldInfo) -> list[tuple[str, int | None]]:
+    """The stores out of which a world is unloaded, and of each which shard; None is all that it has."""
+    if in_one(place, line.birth):
+        return [(place, None)]
+    return [(home, shard) for shard, home in homes_of(place, line).items()]
+
+
 def copy_worlds(
     source: str, target: str, world: str | None = None, watch: Watch = nobody_watches
 ) -> list[dict[str, Any]]:
@@ -89,9 +102,18 @@ def copy_worlds(
     for place, line in chosen_worlds(source, world):
         name, parts, now = line.birth.world, [], False
         to = place_of(target, name, write=True)
-        for shard, home in homes_of(place, line).items():
+        parted = parts_of(place, line)
+        if parted != [(place, None)] and in_one(to, line.birth) and _is_there(to, name):
+            if read_url(place).scheme != "memory":
+                raise WorldExists(
+                    f"World {name!r} has all its shards in one place in {to}, and a place for each in "
+                    f"{source}, so the two cannot be compared; name another store. Nothing was changed."
+                )
+            parted = [(place, None)]
+        for home, shard in parted:
+            there = to if shard is None else shard_url(to, name, shard, line.birth.shards)
             reading = open_store(home, read_only=True, public=public_of)
-            writing = open_store(shard_url(to, name, shard, line.birth.shards), public=public_of)
+            writing = open_store(there, public=public_of)
             try:
                 if reading.home is writing.home:
                     raise BadStoreURL(f"{source} and {target} are the same store; name another one.")
@@ -105,6 +127,10 @@ def copy_worlds(
     return lines
 
 
+def _is_there(url: str, world: str) -> bool:
+    return any(line.birth.world == world for _, line in all_worlds(url))
+
+
 def _together(parts: Sequence[Contents]) -> Contents:
     """What the shards of a world hold, as one."""
     if len(parts) == 1:
@@ -115,10 +141,13 @@ def _together(parts: Sequence[Contents]) -> Contents:
 
 
 def _copy(
-    source: SharedStore, target: SharedStore, world: str, shard: int, watch: Watch
+    source: SharedStore, target: SharedStore, world: str, shard: int | None, watch: Watch
 ) -> tuple[Contents, bool]:
     if any(
-        one.shard == shard for line in target.worlds() if line.birth.world == world for one in line.shards
+        shard in (None, one.shard)
+        for line in target.worlds()
+        if line.birth.world == world
+        for one in line.shards
     ):
         there, here = contents(target, world, shard, watch), contents(source, world, shard, watch)
         if there != here:
@@ -131,11 +160,14 @@ def _copy(
     portions = digest.passing(_watched(source.unload(world, shard), watch))
     head = next(portions)
     assert isinstance(head, Head)
-    lease = target.acquire(head.birth, shard, expected=None)
+    leases: list[Lease] = []
     try:
-        target.adopt([lease], chain([head], portions))
+        for each in head.stands:
+            leases.append(target.acquire(head.birth, each, expected=None))
+        target.adopt(leases, chain([head], portions))
     finally:
-        target.release(lease)
+        for lease in leases:
+            target.release(lease)
     sent = _contents(head, digest)
     arrived = contents(target, world, shard, watch)
     if arrived != sent:
@@ -147,8 +179,11 @@ def _copy(
     return arrived, True
 
 
-def contents(store: Store, world: str, shard: int = 0, watch: Watch = nobody_watches) -> Contents:
-    """What a shard of a world holds, as of its last commit. Raises WorldNotFound."""
+def contents(store: Store, world: str, shard: int | None = 0, watch: Watch = nobody_watches) -> Contents:
+    """What a shard of a world holds, or all in the store if it is None, as of the last commit.
+
+    Raises: WorldNotFound.
+    """
     digest, head = Digest(), None
     for portion in digest.passing(_watched(store.unload(world, shard), watch)):
         head = portion if isinstance(portion, Head) else head
