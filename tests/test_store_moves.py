@@ -18,6 +18,7 @@ from agents.cli import main
 from agents.store_care import copy_store
 from agents.store_export import export_world
 from agents.store_moves import contents, homes_of
+from agents.store_resumed import Line, WorldsDiffer
 from gaelp_env.config_load import load_config
 from gaelp_env.world import World
 from gaelp_env.world_public import public_of
@@ -86,12 +87,90 @@ def test_what_has_arrived_is_left_and_what_differs_is_not_touched(
         world.close()
 
 
+@pytest.mark.parametrize("kinds", [("sqlite", "sqlite"), ("memory", "sqlite"), ("sqlite", "memory")])
+def test_a_copy_goes_on_although_its_source_was_played_meanwhile(
+    kinds: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = (new_url(kind, tmp_path) for kind in kinds)
+    worlds = [begun(source, "kept", keep_commits=9), begun(source, "lost"), begun(source, "still")]
+    for world in worlds:
+        play(world, 2)
+    copy_store(source, target)
+    before = [rows(target, "touchpoints", world.name) for world in worlds]
+    for world in worlds[:2]:
+        play(world, 3)
+        world.fold()
+    worlds.append(begun(source, "young"))
+    play(worlds[3], 1)
+    with pytest.raises(WorldsDiffer, match=r"'lost'.*commit 2 there, 5 here.*Nothing was changed") as caught:
+        copy_store(source, target)
+    stands = {one["world"]: (one["state"], one["commit"], one["source_commit"]) for one in caught.value.lines}
+    assert stands == {
+        "kept": ("earlier", 2, 5),
+        "lost": ("differs", 2, 5),
+        "still": ("there", 2, 2),
+        "young": ("copied", 1, 1),
+    }
+    assert [rows(target, "touchpoints", world.name) for world in worlds[:3]] == before
+    for table in TABLES:
+        assert rows(target, table, "young") == rows(source, table, "young")
+    assert main(["copy", source, target, "--json"]) == 2
+    said = capsys.readouterr()
+    assert [line["state"] for line in json.loads(said.out)] == ["earlier", "differs", "there", "there"]
+    assert "World 'lost' is in" in said.err
+    assert main(["copy", source, target]) == 2
+    assert "lost: there, as of commit 2, and differs (the source is at 5), 6" in capsys.readouterr().out
+    for world in worlds:
+        world.close()
+
+
+def test_another_world_of_the_same_name_is_not_taken_for_an_earlier_commit(tmp_path: Path) -> None:
+    source, target = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
+    with begun(source, keep_commits=9) as world:
+        play(world, 4)
+    other = World.open(target, config=SMALL)
+    other.reset(seed=6)
+    play(other, 2)
+    other.close()
+    (line,) = differs(source, target)
+    assert (line["state"], line["commit"], line["source_commit"]) == ("differs", 2, 4)
+
+
+@pytest.mark.parametrize("kinds", [("sqlite", "sqlite"), ("memory", "sqlite"), ("sqlite", "memory")])
+def test_shards_that_are_missing_come_to_those_that_are_there_as_of_an_earlier_commit(
+    kinds: tuple[str, str], tmp_path: Path
+) -> None:
+    source, target = (new_url(kind, tmp_path) for kind in kinds)
+    terms = {"config": SMALL, "shards": 2, "keep_commits": 9}
+    shards = [World.open(source, shard=shard, **terms) for shard in (1, 0)]
+    for world in shards:
+        world.reset(seed=5)
+        play(world, 2)
+        copied = copy_store(source, target, "demo")
+        play(world, 1)
+    assert [(line["state"], line["now"]) for line in copied] == [("earlier", True)]
+    (line,) = copy_store(source, target, "demo")
+    assert (line["state"], line["commit"], line["source_commit"]) == ("earlier", 2, 3)
+    ((_, info),) = all_worlds(target)
+    assert [one.sequence for one in info.shards] == [2, 2]
+    for world in shards:
+        world.close()
+
+
+def differs(source: str, target: str) -> list[Line]:
+    """The lines of a copy that finds something else."""
+    with pytest.raises(WorldsDiffer) as caught:
+        copy_store(source, target)
+    return caught.value.lines
+
+
 def test_one_world_joins_a_file_that_is_there(tmp_path: Path) -> None:
     first, second = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
     for url, name in ((first, "left"), (second, "right")):
         named(url, name).close()
     with pytest.raises(WorldExists, match="copy one world into it with --world"):
         copy_store(first, second)
+    assert [line["state"] for line in differs(first, second)] == ["left out"]
     (line,) = copy_store(first, second, "left")
     assert line["now"]
     for table in TABLES:
