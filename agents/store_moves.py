@@ -131,11 +131,13 @@ def copy_worlds(
 
 def _copy_world(place: str, to: str, line: WorldInfo, watch: Watch) -> Line:
     name, parted = line.birth.world, parts_of(place, line)
-    if parted != [(place, None)] and in_one(to, line.birth) and _is_there(to, name):
+    if parted != [(place, None)] and in_one(to, line.birth):
         if read_url(place).scheme != "memory":
-            raise WorldExists(
-                f"World {name!r} has all its shards in one place in {to}, and a place for each in "
-                f"{place}, so the two cannot be compared; name another store. Nothing was changed."
+            refusal = WorldExists if _is_there(to, name) else StoreError
+            raise refusal(
+                f"World {name!r} has its shards in one place in {to}, and a place for each in {place}, so "
+                "the two cannot be compared; name another store, or copy it to 'memory:NAME' first and from "
+                "there (agents.store_care.copy_store). Nothing was changed."
             )
         parted = [(place, None)]
     with ExitStack() as opened:
