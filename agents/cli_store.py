@@ -36,16 +36,21 @@ def copy(
 ) -> None:
     """Copy a store, or one world of it, as of its last commit, and compare the two."""
     from agents.store_care import copy_store
+    from agents.store_resumed import WorldsDiffer, told
 
-    with _progress("copy") as watch:
-        worlds = copy_store(source, target, world, watch)
+    differ = None
+    try:
+        with _progress("copy") as watch:
+            worlds = copy_store(source, target, world, watch)
+    except WorldsDiffer as error:
+        worlds, differ = error.lines, error
     if json:
         typer.echo(json_text.dumps(worlds, indent=2))
-        return
-    for line in worlds:
-        counts = ", ".join(f"{count:,} {table}" for table, count in line["counts"].items())
-        done = "copied" if line["now"] else "there already"
-        typer.echo(f"{line['store']} {line['world']}: {done}, commit {line['commit']}, {counts}")
+    else:
+        for line in worlds:
+            typer.echo(told(line))
+    if differ is not None:
+        raise differ
 
 
 def export(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import asdict
-from typing import Any
 
-from agents.store_moves import Watch, copy_worlds, nobody_watches
+from agents.store_moves import Watch, copy_part, copy_worlds, line_of, nobody_watches
+from agents.store_resumed import COPIED, DIFFERS, THERE, Line, WorldsDiffer, differing, left_out
 from gaelp_env.world_public import public_of
 from storage import open_store
-from storage.base import BadStoreURL, WorldNotFound
+from storage.base import BadStoreURL, WorldExists, WorldNotFound
 from storage.family import siblings_of
 from storage.sqlite_copy import copy_file
 from storage.sqlite_repair import examine, repair
@@ -48,7 +49,7 @@ def repair_store(url: str, *, accept: bool) -> list[dict[str, str]]:
 
 def copy_store(
     source: str, target: str, world: str | None = None, watch: Watch = nobody_watches
-) -> list[dict[str, Any]]:
+) -> list[Line]:
     """Copies a store as of its last commits; what arrives is compared with what was read.
 
     From file to file whole files are copied, with those beside them; otherwise worlds, one by one. Run again
@@ -58,9 +59,9 @@ def copy_store(
       source, target: URLs.
       world: of one world only.
       watch: is told how it goes with a world.
-    Returns: for each world its "store" (of the copy), "world", "commit", "checksum", "counts", and whether it
-      was copied "now".
-    Raises: StoreError; WorldExists if a target is there and holds something else.
+    Returns: for each world its "store" (of the copy), "world", "commit", "checksum", "counts", whether it
+      was copied "now", its "state" (see `store_resumed`), and the "source_commit" that it was compared with.
+    Raises: StoreError; WorldsDiffer, at the end, if a target is there and holds something else.
     """
     to = read_url(target)
     if world is not None or {to.scheme, read_url(source).scheme} != {"sqlite"}:
@@ -71,11 +72,48 @@ def copy_store(
         raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
     old_stem, old_suffix = os.path.splitext(main)
     places = {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in files}
-    lines = []
+    lines: list[Line] = []
+    refused: list[str] = []
     for path, place in places.items():
-        found, now = copy_file(path, place)
-        lines += [{"store": sqlite_url(place), "now": now} | asdict(world) for world in found]
+        try:
+            found, now = copy_file(path, place)
+        except WorldExists as error:
+            more, sentences = _by_world(path, place, str(error), watch)
+            lines += more
+            refused += sentences
+            continue
+        stands = {"store": sqlite_url(place), "now": now, "state": COPIED if now else THERE}
+        lines += [stands | {"source_commit": one.commit} | asdict(one) for one in found]
+    if refused:
+        raise WorldsDiffer(refused, lines)
     return lines
+
+
+def _by_world(path: str, place: str, refusal: str, watch: Watch) -> tuple[list[Line], list[str]]:
+    """Looks at the worlds of a file whose copy is there and is not as it is, and brings those it lacks.
+
+    Args:
+      refusal: what is said if the copy has worlds of its own: then nothing is brought.
+    Returns: the lines, and a sentence for each world that differs.
+    """
+    lines, sentences = [], []
+    with (
+        closing(open_store(sqlite_url(path), read_only=True, public=public_of)) as source,
+        closing(open_store(sqlite_url(place), public=public_of)) as target,
+    ):
+        known = source.worlds()
+        there = {line.birth.world for line in target.worlds()}
+        strangers = there - {line.birth.world for line in known}
+        for line in known:
+            name = line.birth.world
+            if strangers and name not in there:
+                lines.append(left_out(target.url, name, line.sequence))
+                continue
+            found = line_of(target.url, [copy_part(source, target, name, None, watch)])
+            lines.append(found)
+            if found["state"] == DIFFERS:
+                sentences.append(differing(found, source.url))
+    return lines, [*sentences, *([refusal] if strangers else [])]
 
 
 def _files(url: str) -> list[str]:

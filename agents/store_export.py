@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.manifest import versions
-from agents.store_moves import Watch, chosen_worlds, homes_of, nobody_watches
+from agents.store_moves import Watch, chosen_worlds, nobody_watches, parts_of
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import WorldExists
@@ -42,7 +42,7 @@ def export_world(url: str, world: str, folder: Path, watch: Watch = nobody_watch
     Raises: WorldNotFound; WorldExists if the folder holds files of that name that are not of this world.
     """
     ((place, line),) = chosen_worlds(url, world)
-    homes = homes_of(place, line)
+    homes = parts_of(place, line)
     files = {table: folder / f"{table}.parquet" for table in TABLES}
     for file in files.values():
         _check_free(file, world)
@@ -71,13 +71,13 @@ def export_world(url: str, world: str, folder: Path, watch: Watch = nobody_watch
 
 
 def _write(
-    homes: Mapping[int, str], world: str, parts: Mapping[str, Path], watch: Watch
+    homes: Sequence[tuple[str, int | None]], world: str, parts: Mapping[str, Path], watch: Watch
 ) -> tuple[dict[str, int], int]:
     """Writes the tables; returns the rows of each, and the commit of the shard that is furthest behind."""
     counts, passed = dict.fromkeys(parts, 0), 0
     with ExitStack() as stack:
         heads, streams = [], []
-        for shard, home in homes.items():
+        for home, shard in homes:
             store = open_store(home, read_only=True, public=public_of)
             stack.callback(store.close)
             stream = store.unload(world, shard, records=False)

@@ -152,7 +152,7 @@ class World(Play):
                 "open it in a store, such as 'memory:mine'."
             )
         pinned = self._pinned if at == "latest" else None
-        snapshots = self._place.committed(at, pinned)
+        snapshots = self._place.committed(at if pinned is None else self.terms.pin, pinned)
         commit = min(snapshot.sequence for snapshot in snapshots)
         parent = f"{snapshots[0].birth.world}@{commit}"
         config = config_of(snapshots[0].birth, None, self.url)

@@ -30,7 +30,7 @@ from storage.base import (
     WorldNotFound,
 )
 from storage.refusals import all_busy, no_such_shard, other_shards, unfinished_fork, unnamed_shard
-from storage.shards import OwnShard, birth_of, free_shard, load_shards, shard_url
+from storage.shards import OwnShard, birth_of, free_shard, load_beside, load_shards, shard_url
 from storage.siblings import SubWorld, free_subworld, place_of
 
 HEARTBEAT_S = 5.0
@@ -150,7 +150,8 @@ class Place:
         """All shards as of a commit, this one's own last; from where they are open, as `read_only`.
 
         Args:
-          own: this shard as of the commit that is wanted, if that is known.
+          own: this shard, if it was read before; the others are as of `at` if that is a number, else as near
+            to it as they go.
         """
         self._settle()
         if own is not None and own.birth.shards == 1:
@@ -159,7 +160,7 @@ class Place:
         with self._read_all() as stores:
             others = [shard for shard in stores if shard != mine]
             if own is not None:
-                return [*load_shards(stores, self.name, own.sequence, others), own]
+                return [*load_beside(stores, own, at, others), own]
             return load_shards(stores, self.name, at, [*others, mine])
 
     @contextmanager

@@ -31,6 +31,10 @@ from storage.reports import ShardInfo as ShardInfo
 if TYPE_CHECKING:
     from storage.moving import Portion
 
+At = int | Mapping[int, int] | None
+"""As of which commit a world is read: that one of every shard, or shard -> commit (of one that is not named,
+the last); None for the last ones."""
+
 PUBLIC_COLUMNS: tuple[str, ...] = (
     "user_id",
     "canonical_user_id",
@@ -273,7 +277,7 @@ class Store(Protocol):
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]:
         """Reads the public tables as plain rows (dicts of Python scalars): users by user_id, events in the
         order in which they were committed.
@@ -285,11 +289,11 @@ class Store(Protocol):
         Args:
           table: "persistent_users", "touchpoints", "conversions" or "episodes".
           where: column -> value; all must be equal.
-          at: as of that commit of every shard; CommitNotFound if one of them does not have it.
+          at: as of that commit of every shard, or shard -> commit; CommitNotFound if one does not have it.
         """
         ...
 
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+    def count(self, world: str, table: str, *, at: At = None) -> int:
         """Counts the rows of a public table, `at` as in `rows`."""
         ...
 
@@ -366,6 +370,11 @@ class Store(Protocol):
     def close(self) -> None:
         """Lets go of the place. Idempotent. Leases still held are released."""
         ...
+
+
+def commit_of(at: At, shard: int) -> int | None:
+    """As of which commit one shard is read; None for its last one."""
+    return at.get(shard) if isinstance(at, Mapping) else at
 
 
 def default_id(number: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from storage import refusals
-from storage.base import CommitInfo, Public, Snapshot, StoreError, WorldInfo
+from storage.base import At, CommitInfo, Public, Snapshot, StoreError, WorldInfo
 from storage.bigquery_client import Wire
 from storage.bigquery_load import load_shard
 from storage.bigquery_outbox import Outbox
@@ -79,7 +79,7 @@ class Looks:
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
 
@@ -91,7 +91,7 @@ class Looks:
 
         return iter(self._read(world, read))
 
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+    def count(self, world: str, table: str, *, at: At = None) -> int:
         """See Store."""
         if table not in TABLES:
             raise refusals.wrong_table(table)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from storage import refusals
-from storage.base import PUBLIC_COLUMNS, Public, default_id
+from storage.base import PUBLIC_COLUMNS, At, Public, commit_of, default_id
 from storage.bigquery_client import Wire
 from storage.bigquery_load import found_world, people_at
 from storage.bigquery_outbox import Outbox
@@ -37,16 +37,17 @@ class Reading:
     """One look at a world as of a commit of every shard, the last ones if `at` is None."""
 
     def __init__(
-        self, wire: Wire, outbox: Outbox, stands: Stands, world: str, public: Public | None, at: int | None
+        self, wire: Wire, outbox: Outbox, stands: Stands, world: str, public: Public | None, at: At
     ) -> None:
         self.wire, self.world, self.public, self.at = wire, world, public, at
         self.shards = found_world(stands, world, wire.where)
-        if at is not None:
-            for stand in self.shards.values():
-                stand.check_commit(wire.where, at)
+        for shard, stand in self.shards.items():
+            asked = commit_of(at, shard)
+            if asked is not None:
+                stand.check_commit(wire.where, asked)
         self._all = read_deltas(wire, outbox, world, self.shards)
         self.kinds = kinds_of(stands, self._all)
-        self.deltas = [delta for delta in self._all if at is None or delta.sequence <= at]
+        self.deltas = [delta for delta in self._all if delta.sequence <= self._last(delta.shard)]
         tables = [stand.row["users_table"] for stand in self.shards.values()]
         self.users_table = next((table for table in tables if table), None)
 
@@ -67,11 +68,7 @@ class Reading:
     def count_users(self) -> int:
         """See Store.count, of `persistent_users`: no row is made for it."""
         folded = 0
-        later = [
-            d
-            for d in self._all
-            if self.at is not None and self.shards[d.shard].folded >= d.sequence > self.at
-        ]
+        later = [d for d in self._all if self.shards[d.shard].folded >= d.sequence > self._last(d.shard)]
         if not later:
             newborn = sum(d.fresh for d in self.deltas if d.sequence > self.shards[d.shard].folded)
             if self.users_table is not None:
@@ -87,7 +84,7 @@ class Reading:
         found = [np.zeros(0, np.int64)]
         for delta in self._all:
             folded = self.shards[delta.shard].folded
-            at = self.shards[delta.shard].sequence if self.at is None else self.at
+            at = self._last(delta.shard)
             if min(at, folded) < delta.sequence <= max(at, folded):
                 found += [delta.numbers, delta.archived]
         return np.unique(np.concatenate(found))
@@ -152,10 +149,11 @@ class Reading:
             values: dict[str, Any] = {
                 f"w{k}": _asked(kinds[name], value) for k, (name, value) in enumerate(chosen.items())
             }
-            values |= {"world": self.world, "at": typed("INT64", self.at)}
+            values |= self._ends()
             if limit is not None:
                 values["limit"] = limit
-            asked = self.wire.query(events(table, list(kinds), list(chosen), limit is not None), values)
+            text = events(table, list(kinds), list(chosen), limit is not None, self._apart())
+            asked = self.wire.query(text, values)
             found = [tuple(plain(row[name]) for name in kinds) for row in asked]
         places = [(list(kinds).index(name), value) for name, value in chosen.items()]
         for delta in self._waiting(table):
@@ -171,9 +169,22 @@ class Reading:
             return 0
         folded = 0
         if self._has_folded():
-            values = {"world": self.world, "at": typed("INT64", self.at)}
-            folded = self.wire.query(count_events(table), values)[0]["n"]
+            folded = self.wire.query(count_events(table, self._apart()), self._ends())[0]["n"]
         return int(folded + sum(len(delta.events[table].rows) for delta in self._waiting(table)))
+
+    def _last(self, shard: int) -> int:
+        """The commit as of which a shard is read."""
+        asked = commit_of(self.at, shard)
+        return self.shards[shard].sequence if asked is None else asked
+
+    def _apart(self) -> list[int]:
+        """The shards, if each is read as of a commit of its own."""
+        return list(self.shards) if isinstance(self.at, Mapping) else []
+
+    def _ends(self) -> dict[str, Any]:
+        """The parameters that say where the events of the shards end."""
+        ends = {f"at{shard}": typed("INT64", self._last(shard)) for shard in self._apart()}
+        return {"world": self.world} | (ends or {"at": typed("INT64", self.at)})
 
     def _has_folded(self) -> bool:
         return any(stand.folded >= 0 for stand in self.shards.values())

@@ -116,22 +116,30 @@ def count_users(table: str, others: bool) -> str:
     )
 
 
-def events(table: str, columns: Sequence[str], where: Sequence[str], limit: bool) -> str:
-    """Events of @world up to commit @at of each shard, in the order in which they were committed."""
+def events(
+    table: str, columns: Sequence[str], where: Sequence[str], limit: bool, shards: Sequence[int] = ()
+) -> str:
+    """Events of @world up to commit @at of each shard, in the order in which they were committed.
+
+    Args:
+      shards: those whose events end at a commit of their own, @at0, @at1 …, and not at @at.
+    """
     names = ", ".join(f"`{name}`" for name in columns)
     end = " LIMIT @limit" if limit else ""
     return (
-        f"SELECT {names} FROM `{table}` WHERE {' AND '.join([*_OF_WORLD, *_tests(where)])}"
+        f"SELECT {names} FROM `{table}` WHERE {' AND '.join([*_of_world(shards), *_tests(where)])}"
         f" ORDER BY gaelp_stamp_us, gaelp_shard, gaelp_sequence, gaelp_place{end}"
     )
 
 
-def count_events(table: str) -> str:
-    """How many events of @world there are up to commit @at."""
-    return f"SELECT COUNT(*) AS n FROM `{table}` WHERE {' AND '.join(_OF_WORLD)}"
+def count_events(table: str, shards: Sequence[int] = ()) -> str:
+    """How many events of @world there are up to commit @at; `shards` as in `events`."""
+    return f"SELECT COUNT(*) AS n FROM `{table}` WHERE {' AND '.join(_of_world(shards))}"
 
 
-_OF_WORLD = ("world = @world", "(@at IS NULL OR gaelp_sequence <= @at)")
+def _of_world(shards: Sequence[int]) -> list[str]:
+    own = [f"(gaelp_shard <> {shard} OR gaelp_sequence <= @at{shard})" for shard in shards]
+    return ["world = @world", *(own or ["(@at IS NULL OR gaelp_sequence <= @at)"])]
 
 
 def _tests(where: Sequence[str]) -> list[str]:

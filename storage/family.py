@@ -106,7 +106,7 @@ def check_family(path: str, birth: Birth) -> None:
         raise refusals.exists_elsewhere(birth.world, main)
     for other in shard_paths(main, birth.world).values():
         found = None if other == path else birth_in(other, birth.world)
-        if found is not None and not named and birth.shards == 1:
+        if found is not None and not named:
             raise refusals.exists_elsewhere(birth.world, other)
         if found is not None and named and found.birth != birth:
             raise refusals.born_otherwise(birth.world)

@@ -13,6 +13,7 @@ import numpy as np
 from storage import leases, refusals
 from storage.base import (
     PUBLIC_COLUMNS,
+    At,
     Batch,
     Birth,
     CommitInfo,
@@ -232,7 +233,7 @@ class MemoryPlace:
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self.lock:
@@ -242,7 +243,7 @@ class MemoryPlace:
             match = [row for row in rows if all(row[place] == value for place, value in places)]
             return iter([dict(zip(kinds, row, strict=True)) for row in match[: checked_limit(limit)]])
 
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+    def count(self, world: str, table: str, *, at: At = None) -> int:
         """See Store."""
         with self.lock:
             if table == "persistent_users":
@@ -250,7 +251,7 @@ class MemoryPlace:
                 return sum(not user.pruned for user in users.values())
             return len(self._table(world, table, at)[1])
 
-    def _table(self, world: str, table: str, at: int | None) -> tuple[Mapping[str, str], Rows]:
+    def _table(self, world: str, table: str, at: At) -> tuple[Mapping[str, str], Rows]:
         found = self._found(world)
         if table == "persistent_users":
             return PUBLIC_KINDS, self._public_rows(found, found.users_at(at, self.where))

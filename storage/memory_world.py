@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage import refusals
-from storage.base import PUBLIC_COLUMNS, Birth, Floor
+from storage.base import PUBLIC_COLUMNS, At, Birth, Floor, commit_of
 from storage.checks import Parcel, same_events, same_users
 from storage.clock import time_text
 from storage.names import EVENT_TABLES
@@ -99,22 +99,20 @@ class MemoryWorld:
             raise refusals.no_commit(self.birth.world, shard, where, at, first, part.sequence)
         return versions[at].part, versions[at].users
 
-    def users_at(self, at: int | None, where: str) -> dict[int, User]:
+    def users_at(self, at: At, where: str) -> dict[int, User]:
         """The users of all shards as of a commit of each. Raises CommitNotFound."""
         if at is None:
             return self.users
         users: dict[int, User] = {}
         for shard in self.parts:
-            found = self.part_at(shard, at, where)[1]
+            found = self.part_at(shard, commit_of(at, shard), where)[1]
             users.update({number: user for number, user in found.items() if user.shard == shard})
         return users
 
-    def rows_at(self, table: str, at: int | None, where: str) -> Rows:
+    def rows_at(self, table: str, at: At, where: str) -> Rows:
         """Events of all shards as of a commit of each. Raises CommitNotFound."""
-        if at is not None:
-            for shard in self.parts:
-                self.part_at(shard, at, where)
-        return [row for _, sequence, row in self.events[table] if at is None or sequence <= at]
+        last = {shard: self.part_at(shard, commit_of(at, shard), where)[0].sequence for shard in self.parts}
+        return [row for shard, sequence, row in self.events[table] if sequence <= last[shard]]
 
     def only(self, shard: int) -> MemoryWorld:
         """A copy in which there is one of the shards, without its past."""

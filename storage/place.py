@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.base import (
+    At,
     Batch,
     Birth,
     CommitInfo,
@@ -62,9 +63,9 @@ class Place(Protocol):
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]: ...
-    def count(self, world: str, table: str, *, at: int | None = None) -> int: ...
+    def count(self, world: str, table: str, *, at: At = None) -> int: ...
     def keep(self, lease: Lease, *, commits: int | None = None, hours: float | None = None) -> None: ...
     def prune(self, lease: Lease, before: np.datetime64) -> None: ...
     def fold(self) -> int: ...

@@ -157,10 +157,34 @@ def load_as_of(store: Store, world: str, shard: int, sequence: int | None) -> Sn
     try:
         return store.load(world, shard, at=sequence)
     except CommitNotFound:
-        oldest = store.history(world, shard)[0].sequence
-        if sequence is None or oldest < sequence:
+        if sequence is None or nearest(store, world, shard, sequence) == sequence:
             raise
-        return store.load(world, shard, at=oldest)
+        return store.load(world, shard, at=nearest(store, world, shard, sequence))
+
+
+def nearest(store: Store, world: str, shard: int, sequence: int) -> int:
+    """A commit of a shard, or the first that can be read if it is older than that."""
+    return max(store.history(world, shard)[0].sequence, sequence)
+
+
+def load_beside(
+    stores: Mapping[int, Store], own: Snapshot, at: str | int, wanted: Sequence[int]
+) -> list[Snapshot]:
+    """Other shards of a world, of which one was read before.
+
+    Args:
+      stores: of every shard.
+      own: the one that was read.
+      at: as of that commit if it is a number; else as of the commit of `own`, or the barrier if that is
+        earlier, or as near to it as they go.
+      wanted: which of the others.
+    Raises: WorldNotFound, CommitNotFound.
+    """
+    world = own.birth.world
+    if isinstance(at, int):
+        return load_shards(stores, world, at, wanted)
+    barrier = min(own.sequence, barrier_of(stores, world))
+    return [load_as_of(stores[shard], world, shard, barrier) for shard in wanted]
 
 
 def load_shards(

@@ -16,6 +16,7 @@ import numpy as np
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
 from storage import filelock
 from storage.base import (
+    At,
     Batch,
     Birth,
     CommitInfo,
@@ -195,12 +196,12 @@ class SharedStore:
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         return self._readable().rows(world, table, where=where, limit=limit, at=at)
 
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+    def count(self, world: str, table: str, *, at: At = None) -> int:
         """See Store."""
         return self._readable().count(world, table, at=at)
 

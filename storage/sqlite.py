@@ -19,6 +19,7 @@ import numpy as np
 
 from storage import filelock, leases, refusals
 from storage.base import (
+    At,
     Batch,
     Birth,
     CommitInfo,
@@ -119,14 +120,14 @@ class SqlitePlace(Moves):
         *,
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
-        at: int | None = None,
+        at: At = None,
     ) -> Iterator[dict[str, Any]]:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None
             return iter(read_rows(connection, self.where, self.public, world, table, where, limit, at))
 
-    def count(self, world: str, table: str, *, at: int | None = None) -> int:
+    def count(self, world: str, table: str, *, at: At = None) -> int:
         """See Store."""
         with self._reading(world) as connection:
             assert connection is not None

@@ -17,6 +17,7 @@ from storage.base import PUBLIC_COLUMNS, Birth, Floor, Public, default_id
 from storage.checks import public_values
 from storage.clock import time_text
 from storage.deltas import Delta
+from storage.retention import Cut
 from storage.sqlite_blocks import write_base
 from storage.sqlite_journal import deltas
 from storage.sqlite_merge import Changes, together
@@ -34,6 +35,7 @@ def fold(connection: sqlite3.Connection, path: str, public: Public, floor: Floor
     """
     worlds = [world for (world,) in connection.execute("SELECT DISTINCT world FROM sound").fetchall()]
     folded = 0
+    cuts: dict[tuple[str, int], Cut] = {}
     for world in worlds:
         found = list(deltas(connection, path, world))
         table, *birth = connection.execute(
@@ -44,6 +46,7 @@ def fold(connection: sqlite3.Connection, path: str, public: Public, floor: Floor
         for shard in by_shard:
             mine = [delta for delta in found if delta.shard == shard]
             names, cut = _names_of(connection, world), cut_of(connection, world, shard, floor)
+            cuts[world, shard] = cut
             for step in steps_back(connection, path, quoted(table), mine, names, cut):
                 steps[shard, step.sequence] = step
             changes = together(mine)
@@ -61,7 +64,9 @@ def fold(connection: sqlite3.Connection, path: str, public: Public, floor: Floor
         folded += len(found)
     connection.execute("DELETE FROM main.journal")
     for world, shard in connection.execute("SELECT DISTINCT world, shard FROM past").fetchall():
-        let_go(connection, world, shard, cut_of(connection, world, shard, floor))
+        # A fold moves no commit, so the past ends where it was found to end above.
+        cut = cuts.get((world, shard)) or cut_of(connection, world, shard, floor)
+        let_go(connection, world, shard, cut)
     # Shards have clocks of their own: what goes is older than the moments of all that are in the file.
     for world, moment in connection.execute(
         "SELECT world, min(prune_before) FROM worlds WHERE born IS NOT NULL GROUP BY world"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from storage import refusals
+from storage.base import At
 from storage.checks import Parcel
 from storage.clock import time_text
 from storage.deltas import HEAD, PARTS, Delta, checksum, decoded, encoded
@@ -100,25 +101,29 @@ def deltas(
     world: str,
     shard: int | None = None,
     table: str | None = None,
-    at: int | None = None,
+    at: At = None,
 ) -> Iterator[Delta]:
     """The commits of a world that are not folded, in order.
 
     Args:
       shard: of one shard only.
       table: only those that bring events of that table, or users for "persistent_users".
-      at: up to that commit.
+      at: up to that commit, of every shard or of each its own.
     Raises: NotAStore for one that was damaged.
     """
-    tests, values = ["world = ?"], [world]
+    tests: list[str] = ["world = ?"]
+    values: list[str | int] = [world]
     if shard is not None:
-        tests, values = [*tests, "shard = ?"], [*values, shard]  # type: ignore[list-item]
-    if at is not None:
-        tests, values = [*tests, "sequence <= ?"], [*values, at]  # type: ignore[list-item]
+        tests, values = [*tests, "shard = ?"], [*values, shard]
     if table is not None:
         tests.append(
             f"length({table}) > 0" if table in EVENT_TABLES else "length(users) + length(archived) > 0"
         )
+    if isinstance(at, Mapping):
+        for each, last in at.items():
+            tests, values = [*tests, "(shard <> ? OR sequence <= ?)"], [*values, each, last]
+    elif at is not None:
+        tests, values = [*tests, "sequence <= ?"], [*values, at]
     query = f"SELECT {_ALL}, crc FROM sound WHERE {' AND '.join(tests)} ORDER BY position"
     for row in connection.execute(query, values):
         if not _matches(row):

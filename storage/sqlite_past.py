@@ -27,6 +27,7 @@ _HEAD = "world, shard, sequence, stamp_us, committed_at, summary, events"
 _PARTS = "market, born, stamps, users"
 _COUNT = len(_HEAD.split(","))
 _MINE = "FROM past WHERE world = ? AND shard = ?"
+_WHOLE = f"SELECT {_HEAD}, {_PARTS}, crc {_MINE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def out_of_past(connection: sqlite3.Connection, path: str, world: str, shard: in
     taken = 0
     rows = connection.execute(f"SELECT sequence, events {_MINE} ORDER BY sequence", (world, shard)).fetchall()
     for sequence, events in rows:
-        step = next(steps_after(connection, path, world, shard, sequence - 1, dtype))
+        (row,) = connection.execute(f"{_WHOLE} AND sequence = ?", (world, shard, sequence))
+        step = _step(row, path, dtype)
         stays = ~among(step.users["number"].astype(np.int64), leaving)
         if stays.all():
             continue
@@ -95,24 +97,40 @@ def write_step(connection: sqlite3.Connection, step: Step, events: Mapping[str, 
 def steps_after(
     connection: sqlite3.Connection, path: str, world: str, shard: int, at: int, dtype: np.dtype[Any]
 ) -> Iterator[Step]:
-    """The ways back over all folded commits after `at`, in their order. Raises NotAStore for damage."""
-    query = f"SELECT {_HEAD}, {_PARTS}, crc {_MINE} AND sequence > ? ORDER BY sequence"
-    for row in connection.execute(query, (world, shard, at)):
-        if not _matches(row):
-            raise refusals.damaged_past(path, world, shard, row[2])
-        _, _, sequence, stamp_us, committed_at, summary, _, market, born, stamps, users, _ = row
-        yield Step(
-            world=world,
-            shard=shard,
-            sequence=sequence,
-            stamp_us=stamp_us,
-            committed_at=committed_at,
-            summary=summary,
-            market=market,
-            born=np.frombuffer(born, "<i8").astype(np.int64),
-            users=np.frombuffer(bytearray(users), dtype),
-            stamps_us=np.frombuffer(stamps, "<i8").astype(np.int64).reshape(2, -1),
-        )
+    """The ways back over all folded commits after `at`, in their order.
+
+    Raises: NotAStore for damage, and if one of them is missing.
+    """
+    for row in _rows_after(connection, path, world, shard, at):
+        yield _step(row, path, dtype)
+
+
+def _step(row: Sequence[Any], path: str, dtype: np.dtype[Any]) -> Step:
+    """A row as what it says. Raises NotAStore if it does not match its checksum."""
+    world, shard, sequence, stamp_us, committed_at, summary, _, market, born, stamps, users, _ = row
+    if not _matches(row):
+        raise refusals.damaged_past(path, world, shard, sequence)
+    return Step(
+        world=world,
+        shard=shard,
+        sequence=sequence,
+        stamp_us=stamp_us,
+        committed_at=committed_at,
+        summary=summary,
+        market=market,
+        born=np.frombuffer(born, "<i8").astype(np.int64),
+        users=np.frombuffer(bytearray(users), dtype),
+        stamps_us=np.frombuffer(stamps, "<i8").astype(np.int64).reshape(2, -1),
+    )
+
+
+def _rows_after(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, at: int
+) -> Iterator[Sequence[Any]]:
+    missing = missing_step(connection, world, shard, at)
+    if missing is not None:
+        raise refusals.damaged_past(path, world, shard, missing)
+    yield from connection.execute(f"{_WHOLE} AND sequence > ? ORDER BY sequence", (world, shard, at))
 
 
 def way_back(
@@ -138,12 +156,31 @@ def way_back(
     return changes, np.sort(np.concatenate(unborn))
 
 
-def stood(connection: sqlite3.Connection, world: str, shard: int, at: int) -> tuple[int, bytes, str]:
-    """Sequence, market record and summary of a commit that the past leads back to."""
+def stood(
+    connection: sqlite3.Connection, path: str, world: str, shard: int, at: int
+) -> tuple[int, bytes, str]:
+    """Sequence, market record and summary of a commit that the past leads back to.
+
+    Raises: NotAStore if a way back is missing.
+    """
+    missing = missing_step(connection, world, shard, at)
+    if missing is not None:
+        raise refusals.damaged_past(path, world, shard, missing)
     market, summary = connection.execute(
         f"SELECT market, summary {_MINE} AND sequence = ?", (world, shard, at + 1)
     ).fetchone()
     return at, market, summary
+
+
+def missing_step(connection: sqlite3.Connection, world: str, shard: int, at: int) -> int | None:
+    """The last folded commit after `at` over which no way back is kept, or the last that was never folded and
+    has one; None if the ways back are one for each."""
+    key = (world, shard)
+    base = connection.execute("SELECT max(sequence) FROM worlds WHERE world = ? AND shard = ?", key)
+    last = base.fetchone()[0]
+    rows = connection.execute(f"SELECT sequence {_MINE} AND sequence > ?", (*key, at)).fetchall()
+    folded = range(at + 1, -1 if last is None else last + 1)
+    return max({sequence for (sequence,) in rows}.symmetric_difference(folded), default=None)
 
 
 def oldest(connection: sqlite3.Connection, world: str, shard: int) -> int | None:
@@ -153,8 +190,15 @@ def oldest(connection: sqlite3.Connection, world: str, shard: int) -> int | None
 
 
 def listed(connection: sqlite3.Connection, path: str, world: str, shard: int) -> list[CommitInfo]:
-    """The commits that the past leads back to, oldest first. Raises NotAStore for a damaged summary."""
+    """The commits that the past leads back to, oldest first.
+
+    Raises: NotAStore for a damaged summary, and if a way back is missing.
+    """
     found = []
+    first = oldest(connection, world, shard)
+    missing = None if first is None else missing_step(connection, world, shard, first)
+    if missing is not None:
+        raise refusals.damaged_past(path, world, shard, missing)
     rows = connection.execute(
         f"SELECT sequence, committed_at, summary {_MINE} ORDER BY sequence", (world, shard)
     )
@@ -167,18 +211,20 @@ def listed(connection: sqlite3.Connection, path: str, world: str, shard: int) ->
 
 
 def rows_of_later(
-    connection: sqlite3.Connection, path: str, world: str, table: str, at: int
+    connection: sqlite3.Connection, path: str, world: str, table: str, at: Mapping[int, int]
 ) -> list[tuple[int, int]]:
-    """First and last rowid of the folded events of all commits of a world after `at`; ascending, joined.
+    """First and last rowid of the folded events of later commits of a world; ascending, joined.
 
-    Raises NotAStore for damage.
+    Args:
+      at: shard -> the commit after which its commits are later.
+    Raises: NotAStore for damage.
     """
     found: list[tuple[int, int]] = []
-    query = f"SELECT {_HEAD}, {_PARTS}, crc FROM past WHERE world = ? AND sequence > ?"
-    for row in connection.execute(query, (world, at)):
-        if not _matches(row):
-            raise refusals.damaged_past(path, world, row[1], row[2])
-        found += [tuple(span) for name, span in json.loads(row[_COUNT - 1]).items() if name == table]
+    for shard, commit in at.items():
+        for row in _rows_after(connection, path, world, shard, commit):
+            if not _matches(row):
+                raise refusals.damaged_past(path, world, shard, row[2])
+            found += [tuple(span) for name, span in json.loads(row[_COUNT - 1]).items() if name == table]
     joined: list[tuple[int, int]] = []
     for first, last in sorted(found):
         if joined and first <= joined[-1][1] + 1:
@@ -196,9 +242,17 @@ def let_go(connection: sqlite3.Connection, world: str, shard: int, cut: Cut) -> 
 
 
 def damaged_steps(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """World, shard and sequence of every row that does not match its checksum."""
+    """World, shard and sequence of every row that does not match its checksum, and of the last one of each
+    shard that is missing."""
     rows = connection.execute(f"SELECT {_HEAD}, {_PARTS}, crc FROM past")
-    return [(row[0], row[1], row[2]) for row in rows if not _matches(row)]
+    found = [(row[0], row[1], row[2]) for row in rows if not _matches(row)]
+    for world, shard, first in connection.execute(
+        "SELECT world, shard, min(sequence) FROM past GROUP BY world, shard"
+    ).fetchall():
+        missing = missing_step(connection, world, shard, first - 1)
+        if missing is not None and (world, shard, missing) not in found:
+            found.append((world, shard, missing))
+    return found
 
 
 def _matches(row: Sequence[Any]) -> bool:

@@ -129,7 +129,7 @@ def load_shard(
     if at is not None and is_behind(connection, world, shard, at):
         back, unborn = way_back(connection, path, world, shard, at, users.dtype)
         _, users = merged(numbers, users, back.numbers, back.users, unborn)
-        stand = stood(connection, world, shard, at)
+        stand = stood(connection, path, world, shard, at)
     else:
         changes = together(deltas(connection, path, world, shard, at=at))
         if changes is not None:

@@ -134,8 +134,8 @@ def _people(world: str, shard: int, block: int) -> Damage:
 
 def _past(world: str, shard: int, sequence: int) -> Damage:
     return Damage(
-        what=f"The way back over commit {sequence} of world {world!r} (shard {shard}) does not match its "
-        "checksum.",
+        what=f"The way back over commit {sequence} of world {world!r} (shard {shard}) is missing, or does "
+        "not match its checksum.",
         cost=f"Commits of world {world!r} (shard {shard}) before {sequence} can no longer be read; nobody is "
         "lost.",
         world=world,

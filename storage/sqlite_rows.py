@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from storage import refusals
-from storage.base import PUBLIC_COLUMNS, Birth, Public, default_id
+from storage.base import PUBLIC_COLUMNS, At, Birth, Public, commit_of, default_id
 from storage.checks import checked_limit
 from storage.columns import PUBLIC_KINDS, wanted
 from storage.names import EVENT_TABLES, named_number
@@ -38,7 +38,7 @@ def read_rows(
     table: str,
     where: Mapping[str, Any] | None,
     limit: int | None,
-    at: int | None = None,
+    at: At = None,
 ) -> list[dict[str, Any]]:
     """See Store.rows."""
     _check(connection, path, world, at)
@@ -54,19 +54,21 @@ def read_rows(
     return [dict(zip(kinds, row, strict=True)) for row in found]
 
 
-def count_rows(
-    connection: sqlite3.Connection, world: str, table: str, path: str, at: int | None = None
-) -> int:
+def count_rows(connection: sqlite3.Connection, world: str, table: str, path: str, at: At = None) -> int:
     """See Store.count: no row is made for it."""
     _check(connection, path, world, at)
     if not _kinds(connection, table):
         return 0
-    waiting = "" if at is None else f" AND sequence <= {int(at)}"
     if table == "persistent_users":
         users = users_table(connection, world)
         folded: int = connection.execute(f"SELECT count(*) FROM {users}").fetchone()[0]
-        newborn = f"SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?{waiting}"
-        folded += connection.execute(newborn, (world,)).fetchone()[0]
+        newborn = (
+            "SELECT coalesce(sum(fresh), 0) FROM sound WHERE world = ?1 AND shard = ?2"
+            " AND (?3 IS NULL OR sequence <= ?3)"
+        )
+        for shard in shards_of(connection, world):
+            key = (world, shard, commit_of(at, shard))
+            folded += connection.execute(newborn, key).fetchone()[0]
         back = _back(connection, path, world, at)
         with _other_ids(connection, world, back) as others:
             known = connection.execute(f"SELECT count(*) FROM {users} WHERE user_id IN {others}").fetchall()
@@ -80,11 +82,12 @@ def count_rows(
     )
 
 
-def _check(connection: sqlite3.Connection, path: str, world: str, at: int | None) -> None:
+def _check(connection: sqlite3.Connection, path: str, world: str, at: At) -> None:
     check_born(connection, world, path)
-    if at is not None:
-        for shard in shards_of(connection, world):
-            check_commit(connection, world, shard, path, at)
+    for shard in shards_of(connection, world) if at is not None else ():
+        asked = commit_of(at, shard)
+        if asked is not None:
+            check_commit(connection, world, shard, path, asked)
 
 
 def _kinds(connection: sqlite3.Connection, table: str) -> Mapping[str, str]:
@@ -107,7 +110,7 @@ def _users(
     world: str,
     chosen: Mapping[str, Any],
     limit: int | None,
-    at: int | None,
+    at: At,
 ) -> list[tuple[Any, ...]]:
     folded = users_table(connection, world)
     names = ", ".join(PUBLIC_COLUMNS)
@@ -141,17 +144,17 @@ def _users(
         ).fetchall()
 
 
-def _back(
-    connection: sqlite3.Connection, path: str, world: str, at: int | None
-) -> list[tuple[Changes, Numbers]]:
+def _back(connection: sqlite3.Connection, path: str, world: str, at: At) -> list[tuple[Changes, Numbers]]:
     """The ways back of the shards whose base is later than a commit."""
     if at is None:
         return []
-    dtypes = connection.execute(
-        "SELECT shard, user_dtype FROM worlds WHERE world = ? AND sequence > ?", (world, at)
+    found = connection.execute(
+        "SELECT shard, sequence, user_dtype FROM worlds WHERE world = ? AND sequence IS NOT NULL", (world,)
     )
     return [
-        way_back(connection, path, world, shard, at, dtype_from(dtype)) for shard, dtype in dtypes.fetchall()
+        way_back(connection, path, world, shard, asked, dtype_from(dtype))
+        for shard, folded, dtype in found.fetchall()
+        if (asked := commit_of(at, shard)) is not None and asked < folded
     ]
 
 
@@ -173,11 +176,11 @@ def _other_ids(
 
 
 @contextmanager
-def _later(
-    connection: sqlite3.Connection, path: str, world: str, table: str, at: int | None
-) -> Iterator[str]:
+def _later(connection: sqlite3.Connection, path: str, world: str, table: str, at: At) -> Iterator[str]:
     """A test in SQL that no folded event of a later commit passes."""
-    later = [] if at is None else rows_of_later(connection, path, world, table, at)
+    shards = {shard: commit_of(at, shard) for shard in shards_of(connection, world)}
+    asked = {shard: commit for shard, commit in shards.items() if commit is not None}
+    later = rows_of_later(connection, path, world, table, asked)
     if not later:
         yield ""
         return
@@ -186,7 +189,7 @@ def _later(
         yield f" AND NOT EXISTS (SELECT 1 FROM {spans} WHERE {table}.rowid BETWEEN first AND last)"
 
 
-def _changes(connection: sqlite3.Connection, path: str, world: str, at: int | None) -> list[Changes]:
+def _changes(connection: sqlite3.Connection, path: str, world: str, at: At) -> list[Changes]:
     """What the journal changes in a world's users up to a commit, by shard."""
     found = list(deltas(connection, path, world, table="persistent_users", at=at))
     by_shard = [
@@ -260,7 +263,7 @@ def _events(
     kinds: list[str],
     chosen: Mapping[str, Any],
     limit: int | None,
-    at: int | None,
+    at: At,
 ) -> list[tuple[Any, ...]]:
     names = ", ".join(quoted(name) for name in kinds)
     tests = "world = ?" + "".join(f" AND {quoted(name)} IS ?" for name in chosen)

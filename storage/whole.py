@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
-from storage.base import CommitInfo, CommitNotFound, Public, Snapshot, Store, WorldInfo
-from storage.shards import load_as_of, shard_url
+from storage.base import At, CommitInfo, CommitNotFound, Public, Snapshot, Store, WorldInfo
+from storage.shards import load_as_of, nearest, shard_url
 from storage.shared import open_store
 from storage.siblings import UNBORN
 
@@ -88,18 +88,18 @@ class WholeWorld:
             return itertools.islice(heapq.merge(*found, key=lambda row: str(row["user_id"])), limit)
         return itertools.islice(itertools.chain.from_iterable(found), limit)
 
-    def _asked(self, ask: Callable[[Store, int | None], Found]) -> list[Found]:
-        """What each store says as of the commit, or as near to it as its shards go."""
+    def _asked(self, ask: Callable[[Store, At], Found]) -> list[Found]:
+        """What each store says as of the commit, or of each of its shards as near to it as that one goes."""
         found = []
         for store in {id(store): store for store in self._stores.values()}.values():
             try:
                 found.append(ask(store, self._at))
             except CommitNotFound:
-                if self._exact:
+                if self._exact or self._at is None:
                     raise
                 mine = [shard for shard, other in self._stores.items() if other is store]
-                first = max(store.history(self._line.birth.world, shard)[0].sequence for shard in mine)
-                found.append(ask(store, first))
+                world, at = self._line.birth.world, self._at
+                found.append(ask(store, {shard: nearest(store, world, shard, at) for shard in mine}))
         return found
 
 

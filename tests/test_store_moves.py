@@ -16,16 +16,20 @@ import pytest
 
 from agents.cli import main
 from agents.store_care import copy_store
-from agents.store_moves import contents
+from agents.store_export import export_world
+from agents.store_moves import contents, homes_of
+from agents.store_resumed import Line, WorldsDiffer
+from gaelp_env.config_load import load_config
 from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import BadStoreURL, StoreError, WorldExists, WorldNotFound
 from storage.moving import Portion, Rows
+from storage.shards import shard_url
 from storage.shared import SharedStore
 from storage.siblings import all_worlds
 from tests.house import ROOT
-from tests.worlds import SMALL, begun, new_url, play, rows, state
+from tests.worlds import SMALL, TICKS, begun, new_url, play, rows, state
 
 TABLES = ("persistent_users", "touchpoints", "conversions", "episodes")
 
@@ -83,12 +87,90 @@ def test_what_has_arrived_is_left_and_what_differs_is_not_touched(
         world.close()
 
 
+@pytest.mark.parametrize("kinds", [("sqlite", "sqlite"), ("memory", "sqlite"), ("sqlite", "memory")])
+def test_a_copy_goes_on_although_its_source_was_played_meanwhile(
+    kinds: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = (new_url(kind, tmp_path) for kind in kinds)
+    worlds = [begun(source, "kept", keep_commits=9), begun(source, "lost"), begun(source, "still")]
+    for world in worlds:
+        play(world, 2)
+    copy_store(source, target)
+    before = [rows(target, "touchpoints", world.name) for world in worlds]
+    for world in worlds[:2]:
+        play(world, 3)
+        world.fold()
+    worlds.append(begun(source, "young"))
+    play(worlds[3], 1)
+    with pytest.raises(WorldsDiffer, match=r"'lost'.*commit 2 there, 5 here.*Nothing was changed") as caught:
+        copy_store(source, target)
+    stands = {one["world"]: (one["state"], one["commit"], one["source_commit"]) for one in caught.value.lines}
+    assert stands == {
+        "kept": ("earlier", 2, 5),
+        "lost": ("differs", 2, 5),
+        "still": ("there", 2, 2),
+        "young": ("copied", 1, 1),
+    }
+    assert [rows(target, "touchpoints", world.name) for world in worlds[:3]] == before
+    for table in TABLES:
+        assert rows(target, table, "young") == rows(source, table, "young")
+    assert main(["copy", source, target, "--json"]) == 2
+    said = capsys.readouterr()
+    assert [line["state"] for line in json.loads(said.out)] == ["earlier", "differs", "there", "there"]
+    assert "World 'lost' is in" in said.err
+    assert main(["copy", source, target]) == 2
+    assert "lost: there, as of commit 2, and differs (the source is at 5), 6" in capsys.readouterr().out
+    for world in worlds:
+        world.close()
+
+
+def test_another_world_of_the_same_name_is_not_taken_for_an_earlier_commit(tmp_path: Path) -> None:
+    source, target = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
+    with begun(source, keep_commits=9) as world:
+        play(world, 4)
+    other = World.open(target, config=SMALL)
+    other.reset(seed=6)
+    play(other, 2)
+    other.close()
+    (line,) = differs(source, target)
+    assert (line["state"], line["commit"], line["source_commit"]) == ("differs", 2, 4)
+
+
+@pytest.mark.parametrize("kinds", [("sqlite", "sqlite"), ("memory", "sqlite"), ("sqlite", "memory")])
+def test_shards_that_are_missing_come_to_those_that_are_there_as_of_an_earlier_commit(
+    kinds: tuple[str, str], tmp_path: Path
+) -> None:
+    source, target = (new_url(kind, tmp_path) for kind in kinds)
+    terms = {"config": SMALL, "shards": 2, "keep_commits": 9}
+    shards = [World.open(source, shard=shard, **terms) for shard in (1, 0)]
+    for world in shards:
+        world.reset(seed=5)
+        play(world, 2)
+        copied = copy_store(source, target, "demo")
+        play(world, 1)
+    assert [(line["state"], line["now"]) for line in copied] == [("earlier", True)]
+    (line,) = copy_store(source, target, "demo")
+    assert (line["state"], line["commit"], line["source_commit"]) == ("earlier", 2, 3)
+    ((_, info),) = all_worlds(target)
+    assert [one.sequence for one in info.shards] == [2, 2]
+    for world in shards:
+        world.close()
+
+
+def differs(source: str, target: str) -> list[Line]:
+    """The lines of a copy that finds something else."""
+    with pytest.raises(WorldsDiffer) as caught:
+        copy_store(source, target)
+    return caught.value.lines
+
+
 def test_one_world_joins_a_file_that_is_there(tmp_path: Path) -> None:
     first, second = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
     for url, name in ((first, "left"), (second, "right")):
         named(url, name).close()
     with pytest.raises(WorldExists, match="copy one world into it with --world"):
         copy_store(first, second)
+    assert [line["state"] for line in differs(first, second)] == ["left out"]
     (line,) = copy_store(first, second, "left")
     assert line["now"]
     for table in TABLES:
@@ -124,6 +206,65 @@ def test_a_copy_that_arrives_otherwise_is_found_out(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(SharedStore, "unload", loses_a_row)
     with pytest.raises(StoreError, match=r"arrived .* otherwise than it was sent"):
         copy_store(source, target)
+
+
+def shards_of(url: str) -> list[tuple[str, int, bytes, bytes]]:
+    """Where the shards of "demo" live, and where each stands, the store's stamps apart."""
+    found = []
+    for place, line in all_worlds(url):
+        for shard, home in homes_of(place, line).items():
+            store = open_store(home, read_only=True, public=public_of)
+            one = store.load("demo", shard)
+            found.append((home, one.sequence, one.users.tobytes(), one.market))
+            store.close()
+    return found
+
+
+def test_a_world_whose_shards_share_a_file_is_copied_and_exported_as_one(tmp_path: Path) -> None:
+    first, second = new_url("sqlite", tmp_path), new_url("sqlite", tmp_path)
+    store = open_store(first, public=public_of)
+    config = load_config({"people.users": 60, "people.media_per_day": 12.0, "clock.episode_ticks": TICKS})
+    for shard, episodes in ((1, 1), (0, 3)):
+        with World.open(store, config=config, shards=2, shard=shard) as world:
+            world.reset(seed=5)
+            play(world, episodes)
+    store.close()
+    urls = [first, new_url("memory", None), second]
+    for source, target in itertools.pairwise(urls):
+        (line,) = copy_store(source, target, "demo")
+        assert (line["commit"], line["now"]) == (1, True)
+        assert not copy_store(source, target, "demo")[0]["now"]
+    assert not copy_store(urls[1], first, "demo")[0]["now"]
+    with pytest.raises(WorldExists, match="cannot be compared"):
+        copy_store(second, first, "demo")
+    (line,) = copy_store(first, third := new_url("sqlite", tmp_path), "demo")
+    assert line["counts"] == {table: len(rows(first, table)) for table in TABLES}
+    assert [place for place, *_ in shards_of(third)] == [third, third]
+    assert [place for place, *_ in shards_of(second)] == [shard_url(second, "demo", k, 2) for k in (0, 1)]
+    for url in (second, third):
+        assert [rest for _, *rest in shards_of(url)] == [rest for _, *rest in shards_of(first)]
+    for table in TABLES:
+        assert rows(third, table) == rows(first, table)
+    report = export_world(first, "demo", tmp_path / "out")
+    assert {table: report["files"][table]["rows"] for table in TABLES} == line["counts"]
+    ends = []
+    for url in (first, third):
+        with World.open(url, shard=0) as world:
+            world.reset()
+            play(world, 1)
+            ends.append(state(world))
+    assert ends[0] == ends[1]
+
+
+def test_a_world_that_has_a_file_a_shard_is_not_born_again_in_one(tmp_path: Path) -> None:
+    url = new_url("sqlite", tmp_path)
+    with begun(url, shards=2, shard=1) as world:
+        play(world)
+    store = open_store(url, public=public_of)
+    with pytest.raises(WorldExists, match="demo@1"):
+        World.create(store, "demo", config=SMALL, shards=2, shard=0, seed=5)
+    store.close()
+    assert [place for place, _, _, _ in shards_of(url)] == [url.replace(".db", ".demo@1.db")]
 
 
 COPIES = """

@@ -51,6 +51,7 @@ PARAMETERS = {
 }  # fmt: skip
 NUMBERS = {"first": "INT64", "last": "INT64"}
 SHARDS = {"shards": "ARRAY<INT64>"}
+ENDS = {"at0": "INT64", "at7": "INT64"}
 U, E, S, SE = "persistent_users", "touchpoints", "stage", "stage_events"
 
 Case = tuple[str, str, dict[str, str]]
@@ -88,6 +89,8 @@ CASES: list[Case] = [
     ("count_users", sql.count_users(U, others=False), {}),
     ("events", sql.events(E, list(KINDS), ["number", "channel"], limit=True), {}),
     ("count_events", sql.count_events(E), {}),
+    ("events", sql.events(E, list(KINDS), [], limit=False, shards=[0, 7]), ENDS),
+    ("count_events", sql.count_events(E, [0, 7]), ENDS),
     ("old_bounds", sql.old_bounds(U, S), {}),
     ("merge_users", sql.merge_users(U, S), {}),
     ("unmerged_users", sql.unmerged_users(U, S), {}),

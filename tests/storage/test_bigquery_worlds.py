@@ -12,8 +12,13 @@ import pytest
 
 import gaelp_env
 from agents.cli import main
+from agents.store_care import copy_store
+from gaelp_env.config_load import load_config
+from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
+from storage.base import WorldExists
+from storage.siblings import all_worlds
 from tests.storage.small import run
 
 
@@ -69,7 +74,7 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
     assert main(["copy", first, url, "--json"]) == 0
     there = json.loads(capsys.readouterr().out)[0]
     assert main(["copy", first, url, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [{**there, "now": False}]
+    assert json.loads(capsys.readouterr().out) == [{**there, "now": False, "state": "there"}]
     assert main(["copy", url, last, "--json"]) == 0
     back = json.loads(capsys.readouterr().out)[0]
     assert (back["checksum"], back["counts"], back["commit"]) == (
@@ -91,6 +96,19 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
     assert worlds[0].users.tobytes() == worlds[1].users.tobytes()
     for place in places:
         place.close()
+
+
+def test_a_world_of_shards_comes_to_the_warehouse_and_back_in_one_place(url: str, tmp_path: Path) -> None:
+    first, last = "memory:shards-to-the-warehouse", f"sqlite:///{tmp_path}/b.db"
+    World.create(first, "demo", config=load_config({"people.users": 60}), shards=2, seed=5).close()
+    lines = [copy_store(source, target)[0] for source, target in ((first, url), (url, last), (first, url))]
+    assert [line["state"] for line in lines] == ["copied", "copied", "there"]
+    assert len({line["checksum"] for line in lines}) == 1
+    assert [place for place, _ in all_worlds(last)] == [last]
+    files = f"sqlite:///{tmp_path}/c.db"
+    copy_store(first, files)
+    with pytest.raises(WorldExists, match="cannot be compared"):
+        copy_store(files, url)
 
 
 def _without_places(report: Any) -> Any:

@@ -164,6 +164,30 @@ def test_a_shard_that_is_ahead_keeps_what_all_have_reached(store: Store) -> None
         store.rows("demo", "touchpoints", at=2)
 
 
+@pytest.mark.parametrize("fold", [False, True], ids=["waiting", "folded"])
+def test_shards_of_one_store_are_read_as_of_a_commit_of_each(store: Store, fold: bool) -> None:
+    whole = birth(shards=2)
+    left, right = (store.acquire(whole, shard, expected=None) for shard in (0, 1))
+    store.keep(left, commits=3)
+    store.commit([(left, batch(0, [1], touch=1)), (right, batch(0, [2], shard=1, touch=2))])
+    views = {}
+    for at in range(1, 4):
+        store.commit([(left, batch(at, [1, 10 + at], touch=1))])
+        views[at] = [list(store.rows("demo", table)) for table in TABLES]
+    store.commit([(right, batch(1, [2, 20], shard=1, touch=2))])
+    last = [list(store.rows("demo", table)) for table in TABLES]
+    if fold:
+        store.fold()
+    for at, view in views.items():
+        asked = {0: at, 1: 0}
+        assert [list(store.rows("demo", table, at=asked)) for table in TABLES] == view
+        assert [store.count("demo", table, at=asked) for table in TABLES] == [len(rows) for rows in view]
+    for asked in ({0: 3, 1: 1}, {1: 1}, {}):
+        assert [list(store.rows("demo", table, at=asked)) for table in TABLES] == last
+    with pytest.raises(CommitNotFound, match="shard 1"):
+        store.rows("demo", "touchpoints", at={0: 3, 1: 2})
+
+
 def test_a_floor_keeps_more_than_the_retention(store: Store) -> None:
     assert isinstance(store, SharedStore)
     asked: list[tuple[str, int]] = []

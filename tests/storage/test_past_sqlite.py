@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from storage import sqlite_fold
 from storage.base import CommitNotFound, NotAStore, Store
 from storage.sqlite_repair import examine, repair
 from tests.storage.small import batch, birth, born, open_store, query, seen, writer
@@ -119,6 +120,52 @@ def test_damage_in_the_past_is_told_and_given_up_without_anybody_lost(
     with pytest.raises(CommitNotFound, match="commits 3 to 4 can be read"):
         store.load("demo", at=2)
     store.close()
+
+
+@pytest.mark.parametrize("lost", [1, 3, 4])
+def test_a_way_back_that_is_missing_is_told_and_never_stepped_over(
+    store: Store, path: Path, lost: int
+) -> None:
+    _, known = some_history(store)
+    store.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("DELETE FROM past WHERE sequence = ?", (lost,))
+    connection.close()
+    store = open_store(f"sqlite:///{path}")
+    first = 0 if lost > 1 else 1
+    for at in range(first, lost):
+        reads = [partial(store.rows, table=table) for table in ("persistent_users", "touchpoints")]
+        for read in (store.load, *reads, partial(store.count, table="episodes")):
+            with pytest.raises(NotAStore, match=f"nothing before commit {lost} can be read.*gaelp repair"):
+                read("demo", at=at)  # type: ignore[operator]
+    for at in range(max(first, lost), 5):
+        assert seen(store, at=at) == known[at]
+    if lost > 1:
+        with pytest.raises(NotAStore, match=f"before commit {lost}"):
+            store.history("demo")
+        (damage,) = repair(str(path))
+        assert "is missing" in damage.what
+    assert (examine(str(path)), readable(store)) == ([], list(range(lost, 5)))
+    store.close()
+
+
+def test_a_fold_asks_once_for_each_shard_where_its_past_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def counted(connection: Any, world: str, shard: int, floor: Any) -> Any:
+        asked.append((world, shard))
+        return original(connection, world, shard, floor)
+
+    original = sqlite_fold.cut_of
+    lease, _ = some_history(store)
+    monkeypatch.setattr(sqlite_fold, "cut_of", counted)
+    store.fold()
+    assert (asked, readable(store)) == ([("demo", 0)], [0, 1, 2, 3, 4])
+    store.fold()
+    assert asked == [("demo", 0)] * 2
+    store.release(lease)
 
 
 def test_a_repaired_block_of_people_gives_their_past_up(store: Store, path: Path) -> None:
