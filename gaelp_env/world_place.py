@@ -78,8 +78,7 @@ class Place:
         self._claimed: SubWorld | OwnShard | None = None
         self._asked, self._shard, self._shards = shards, shard, shards
         self.known: Birth | None = None
-        self._beat = 0.0
-        self._process = os.getpid()
+        self._beat, self._process = 0.0, os.getpid()
 
     @property
     def private(self) -> bool:
