@@ -102,6 +102,13 @@ class Wire:
             check(self.where, table, found)
         self.known.add(table.name)
 
+    def drop(self, name: str) -> None:
+        """Deletes a table, if it is there: a call that is no job and costs nothing."""
+        with told(self.where):
+            self._again(
+                lambda: self._google().delete_table(self._table_id(name), not_found_ok=True, retry=None)
+            )
+
     # ---- what is done
 
     def query(self, sql: str, values: Values | None = None) -> list[dict[str, Any]]:
@@ -154,8 +161,8 @@ class Wire:
                 packed.seek(0)
                 try:
                     return self._google().load_table_from_file(
-                        packed, self._table_id(table), job_id=job_id, job_config=config, num_retries=0,
-                        location=self.location or None,
+                        packed, self._table_id(table), size=len(packed.getbuffer()), job_id=job_id,
+                        job_config=config, num_retries=0, location=self.location or None,
                     )  # fmt: skip
                 except NotFound as error:
                     # The rows came twice, and the first time used up their upload: the job is there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,15 @@ import pytest
 
 import gaelp_env
 from agents.cli import main
+from agents.store_care import copy_store
+from agents.store_moves import contents
+from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
+from storage.shards import shard_url
 from tests.storage.small import run
+from tests.worlds import SMALL
+from tests.worlds import play as play_world
 
 
 @pytest.fixture
@@ -91,6 +98,32 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
     assert worlds[0].users.tobytes() == worlds[1].users.tobytes()
     for place in places:
         place.close()
+
+
+def test_a_world_of_shards_moves_there_and_back_into_files_a_shard_at_a_time(
+    url: str, tmp_path: Path
+) -> None:
+    places = [f"sqlite:///{tmp_path}/a.db", url, f"sqlite:///{tmp_path}/b.db"]
+    World.create(places[0], "demo", config=SMALL, shards=2, shard=1, seed=5).close()
+    for shard in (0, 1):
+        opened = World.open(places[0], "demo", shard=shard)
+        opened.reset()
+        play_world(opened, 2 - shard)
+        opened.close()
+    for source, target in itertools.pairwise(places):
+        (line,) = copy_store(source, target, "demo")
+        assert (line["commit"], line["now"]) == (1, True)
+    assert not copy_store(places[1], places[2], "demo")[0]["now"]
+    ends = []
+    for place in (places[0], places[2]):
+        found = []
+        for shard in (0, 1):
+            store = open_store(shard_url(place, "demo", shard, 2), read_only=True, public=public_of)
+            found.append(contents(store, "demo", shard))
+            store.close()
+        assert all(one.counts["touchpoints"] and one.counts["persistent_users"] for one in found)
+        ends.append([one.checksum for one in found])
+    assert ends[0] == ends[1]
 
 
 def _without_places(report: Any) -> Any:
