@@ -21,7 +21,7 @@ _connect = duckdb.connect
 
 def connect_offline(*args: Any, config: dict[str, Any] | None = None, **others: Any) -> Any:
     """duckdb.connect with ducklake loaded from its package; a `TimeZone` is set by a statement."""
-    settings = {"extension_directory": EXTENSIONS, "threads": 1, **(config or {})}
+    settings = {"extension_directory": EXTENSIONS, **(config or {})}
     zone = settings.pop("TimeZone", None)
     connection = _connect(*args, config=settings, **others)
     import_extension("ducklake", con=connection)
@@ -51,6 +51,7 @@ if __name__ == "__main__":
     from local_bigquery.cli import main  # type: ignore[import-not-found,unused-ignore]
     from local_bigquery.engine import database  # type: ignore[import-not-found,unused-ignore]
 
-    quicken()
+    if not os.environ.get("GAELP_EMULATOR_PLAIN"):
+        quicken()
     database.FUNCTIONS = [file for file in database.FUNCTIONS if file.stem != "geography"]
     main(sys.argv[1:])

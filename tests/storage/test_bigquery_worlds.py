@@ -40,32 +40,50 @@ def play(store: str, world: str = "demo", episodes: int = 1) -> None:
     env.close()
 
 
-def test_two_processes_play_on_and_people_remember(url: str) -> None:
-    script = f"""
-        import gymnasium as gym, numpy as np
-        import gaelp_env
-        env = gym.make("gaelp_env:AdMarket-tiny-v1", store={url!r}, world="demo")
-        env.reset(seed=1)
-        done = False
-        while not done:
-            done = env.step(np.full(env.action_space.shape, 0.5, np.float32))[3]
-        env.close()
-        """
-    run(script, seconds=300)
-    store = open_store(url, read_only=True, public=public_of)
-    first = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    sequence = store.worlds()[0].sequence
-    run(script.replace("seed=1", ""), seconds=300)
-    second = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    assert store.worlds()[0].sequence == sequence + 1
-    assert all(second[name]["created_at"] == row["created_at"] for name, row in first.items())
-    counts = [sum(row["episode_count"] for row in rows.values()) for rows in (first, second)]
-    assert counts[1] > counts[0] > 0
-    assert all(second[name]["episode_count"] >= row["episode_count"] for name, row in first.items())
-    assert store.count("demo", "episodes") == 2
-    place: Any = store.home
-    assert place.wire.query("SELECT COUNT(*) AS n FROM persistent_users")[0]["n"] == len(second)
-    store.close()
+FOUNDERS = ("sara_mobile_001", "mike_desktop_002", "lisa_tablet_003")
+EPISODE = """
+from gaelp_env.config_load import load_config
+from gaelp_env.world import World
+world = World.open({url!r}, config=load_config("founding"))
+for user in {users!r}:
+    print(world.get_or_create_user(user, f"{{user}}_episode_{episode}")["touchpoints"], end=" ")
+    world.record_touchpoint(user)
+world.close()
+"""
+
+
+def test_the_founding_scenario_across_processes_and_its_report(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = []
+    for episode in (1, 2, 3):
+        said = run(EPISODE.format(url=url, users=FOUNDERS, episode=episode), seconds=300)
+        assert said.split() == [str(episode - 1)] * 3, "what was committed elsewhere is remembered"
+        store = open_store(url, read_only=True, public=public_of)
+        rows.append({row["user_id"]: row for row in store.rows("demo", "persistent_users")})
+        store.close()
+    first, last = rows[0], rows[-1]
+    assert [last[user]["episode_count"] for user in FOUNDERS] == [3, 3, 3]
+    assert [last[user]["current_journey_state"] for user in FOUNDERS] == ["INTENT"] * 3
+    assert all(last[user]["created_at"] == first[user]["created_at"] for user in FOUNDERS)
+    assert main(["inspect", "--store", url, "--json"]) == 0
+    (world,) = json.loads(capsys.readouterr().out)["worlds"]
+    assert [line["user_id"] for line in world["named"]] == sorted(FOUNDERS)
+    assert (world["episodes_finished"], world["users"]["met"]) == (9, 3)
+    assert (world["counts"]["user_episodes"], world["logged"]["touchpoints"]) == (9, 9)
+    assert main(["inspect", "--store", url]) == 0
+    printed = capsys.readouterr().out
+    for line in (
+        "found (met in an episode)",
+        "episodes of users",
+        "touchpoints",
+        "conversions",
+        "CONSIDERING",
+    ):
+        assert line in printed
+    assert main(["inspect", "--store", url, "--user", FOUNDERS[0]]) == 0
+    told = capsys.readouterr().out
+    assert (told.count("ad seen"), "time span" in told, "INTENT" in told) == (3, True, True)
 
 
 def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
