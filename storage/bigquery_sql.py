@@ -83,17 +83,12 @@ KNOW_KINDS = f"UPDATE `{WORLDS}` SET kinds = @kinds WHERE world = '' AND shard =
 
 # ---- reading
 
-BODIES = (
-    "SELECT shard, epoch, sequence, stamp_us, fresh, summary, crc, piece, pieces, body"
-    f" FROM `{DELTAS}` WHERE world = @world AND (@shard IS NULL OR shard = @shard)"
-    " ORDER BY stamp_us, shard, sequence, epoch, piece"
-)
-"""The commits of a world that are not in its base, whole."""
-
 LIVING = "world = @world AND shard = @shard AND gone = FALSE"
 GONE = "world = @world AND shard = @shard AND gone = TRUE"
 OF_WORLD = "world = @world"
 """Row restrictions of the Storage Read API over `gaelp_people`: by its clusters."""
+OF_SHARD = "world = @world AND shard = @shard"
+"""The same over `gaelp_deltas`, as OF_WORLD."""
 
 PEOPLE_OF = (
     f"SELECT shard, number, user_id, gone, created_us, updated_us, record FROM `{PEOPLE}`"

@@ -4,20 +4,25 @@ local-bigquery keeps its tables in DuckLake, whose catalogue is asked some ten t
 statement. Here they lie in files of DuckDB's own, which knows them by itself; what says what a table is asks
 for this one and not for all; and nothing is asked twice while one statement is translated. REST, gRPC, jobs,
 the translation of SQL and the engine are local-bigquery's own, and so are the answers. Time travel is lost
-(`FOR SYSTEM_TIME AS OF`), which no test uses. GAELP_EMULATOR_PLAIN=1 leaves all as it is published.
+(`FOR SYSTEM_TIME AS OF`), which no test uses, and jobs are forgotten when the server ends; tables are not.
+GAELP_EMULATOR_PLAIN=1 leaves all as it is published.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 TEMPORARY = "SELECT table_name FROM duckdb_tables() WHERE temporary"
 """What local-bigquery asks before every query."""
 KEPT = 10_000
-"""So many tables' columns are kept."""
+"""So many tables' columns, and so many translations, are kept."""
+DATASET = "\N{SECTION SIGN}dataset\N{SECTION SIGN}"
+"""Stands for the name of a dataset in a translation that is kept."""
 
 
 class Cursor:
@@ -70,15 +75,66 @@ class Remembered(threading.local):
         return once
 
 
+class Translations:
+    """Statements that were translated: one of the same shape over tables of the same columns, in whatever
+    dataset, is that one with another name of the dataset in it.
+
+    columns_of: names and types of a table's columns; none if it is not there.
+    secured: which tables have policies of rows; with any, everything is translated anew.
+    """
+
+    def __init__(
+        self,
+        translate: Callable[..., Any],
+        columns_of: Callable[..., Any],
+        secured: Callable[[], Any],
+        kinds: tuple[type, ...],
+    ) -> None:
+        self._translate, self._columns_of, self._secured, self._kinds = translate, columns_of, secured, kinds
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, tree: Any, context: Any) -> Any:
+        """As local-bigquery's translate: SQL for DuckDB, and the values that it names."""
+        free = not (context.variables or context.settings.get("dataset_id") or context.functions)
+        if not (free and context.dataset_id and isinstance(tree, self._kinds)) or self._secured():
+            return self._translate(tree, context)
+        dataset = re.compile(rf"\b{re.escape(context.dataset_id)}\b")
+        key = (tree, context.project_id, *sorted(context.parameters.items()), *sorted(context.temporary))
+        for tables, text, used, made in self._known.get(key, ()):
+            names = [(p, context.dataset_id if d is None else d, t) for p, d, t, _ in tables]
+            if all(self._columns_of(*name) == found[3] for name, found in zip(names, tables, strict=True)):
+                context.referenced |= set(names)
+                context.temporary |= made
+                values = {name: context.values[name] for name in used}
+                return text.replace(DATASET, context.dataset_id), values
+        before, temporary = set(context.referenced), set(context.temporary)
+        context.referenced.clear()
+        sql, values = self._translate(tree, context)
+        tables = [
+            (p, None if d == context.dataset_id else d, t, self._columns_of(p, d, t))
+            for p, d, t in sorted(context.referenced)
+        ]
+        context.referenced |= before
+        if tables and all(found for *_, found in tables) and "INFORMATION_SCHEMA" not in str(tree).upper():
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            made = context.temporary - temporary
+            kept = (tables, dataset.sub(DATASET, sql), list(values), made)
+            self._known.setdefault(key, []).append(kept)
+        return sql, values
+
+
 def quicken() -> None:
     """Puts what is quick in the place of local-bigquery's own."""
     import duckdb  # type: ignore[import-not-found,unused-ignore]
+    import sqlglot  # type: ignore
     from local_bigquery.catalog import datasets, metadata, row_access, tables  # type: ignore
     from local_bigquery.engine import database, types  # type: ignore
     from local_bigquery.jobs import merge, query, store  # type: ignore
     from local_bigquery.sql.rules import partitions  # type: ignore
+    from sqlglot import exp  # type: ignore
 
-    plain_objects, plain_execute, plain_save = database.objects, query.execute, store.save
+    plain_objects, plain_execute = database.objects, query.execute
     remembered, known = Remembered(), dict[Any, Any]()
 
     def attach(con: Any, project_id: str) -> None:
@@ -144,17 +200,26 @@ def quicken() -> None:
     def execute(cur: Any, *args: Any, session: Any = None, **more: Any) -> Any:
         return plain_execute(cur if session else Cursor(cur), *args, session=session, **more)
 
+    jobs: dict[tuple[str, str], Any] = {}
+
     def save(job: Any) -> Any:
-        """A job that runs is not written down a second time."""
-        return job if job.status.state == "RUNNING" else plain_save(job)
+        """Jobs are known as long as the server lives."""
+        jobs[job.jobReference.projectId, job.jobReference.jobId] = job
+        return job
+
+    def load(project_id: str, job_id: str) -> Any:
+        return jobs.get((project_id, job_id))
 
     database._attach, database.projects, database.objects = attach, projects, objects
     tables.columns, partitions._hidden = columns, hidden
-    query.execute, store.save = execute, save
+    query.execute, store.save, store.load = execute, save, load
     metadata.load = remembered.asked(metadata.load)
     datasets.exists = remembered.asked(datasets.exists)
     row_access.secured = remembered.asked(row_access.secured)
     merge.run = remembered.around(merge.run)
-    translate = remembered.around(merge.translate)
+    kinds = (exp.Query, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create)
+    translate = remembered.around(Translations(merge.translate, columns_of, row_access.secured, kinds))
+    parse_one = functools.lru_cache(KEPT)(sqlglot.parse_one)
+    merge.sqlglot = SimpleNamespace(parse_one=parse_one)
     for module in (merge, query):
         module.translate = translate

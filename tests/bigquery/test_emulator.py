@@ -111,10 +111,9 @@ def test_the_opt_in_module_runs_the_contract_in_an_empty_dataset_only(
     words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", chosen]
 
     def run() -> str:
-        named = {"GAELP_TEST_BIGQUERY": f"{PROJECT}.{dataset}"}
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | named
-        )
+        named = {**os.environ, "GAELP_TEST_BIGQUERY": f"{PROJECT}.{dataset}"}
+        named.pop("PYTEST_XDIST_WORKER", None)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=named)
         return done.stdout
 
     assert "1 passed" in run()

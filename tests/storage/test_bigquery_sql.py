@@ -77,10 +77,7 @@ CASES: list[Case] = [
         constant(name)
         for name in ("CREATE_WORLDS", "STANDS", "BASE_MARKET", "ACQUIRE", "SETTLE", "HEARTBEAT")
     ),
-    *(
-        constant(name)
-        for name in ("RELEASE", "LEASES", "KEEP", "KNOW_KINDS", "BODIES", "PEOPLE_OF", "NUMBERS")
-    ),
+    *(constant(name) for name in ("RELEASE", "LEASES", "KEEP", "KNOW_KINDS", "PEOPLE_OF", "NUMBERS")),
     *(constant(name) for name in ("BEGIN_FOLD", "END_FOLD", "OLD_DELTAS", "VOID_DELTAS", "ENTOMB", "ERASED")),
     constant("ENTOMB_OTHERS"),
     constant("PRUNE_USERS", table=U),
@@ -108,7 +105,10 @@ CASES: list[Case] = [
     *(("unmerged_events", sql.unmerged_events(E, SE, moment), {}) for moment in ("at", "")),
     ("PARTITIONS", statistics.PARTITIONS, {"table": "STRING"}),
     ("LOOKED_AT", statistics.LOOKED_AT.format(table=U), {}),
-    *((f"{name} read", READ.format(where=getattr(sql, name)), {}) for name in ("LIVING", "GONE", "OF_WORLD")),
+    *(
+        (f"{name} read", READ.format(where=getattr(sql, name)), {})
+        for name in ("LIVING", "GONE", "OF_WORLD", "OF_SHARD")
+    ),
     ("replace_deltas", sql.replace_deltas("stage_deltas"), {}),
     *(("create", create(table), {}) for table in (deltas_table, people_table, USERS, EVENTS)),
 ]

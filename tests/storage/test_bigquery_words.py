@@ -53,6 +53,13 @@ def refused(kind: str, message: str, reason: str = "") -> StoreError:
             "GAELP_BIGQUERY_LOCATION",
         ),
         ("NotFound", "Not found: Table p:d.t", "notFound", StoreError, "gaelp store init"),
+        (
+            "NotFound",
+            "Not found: Table p:d.t was not found in location US",
+            "notFound",
+            StoreError,
+            "gaelp store init",
+        ),
         ("ServiceUnavailable", "try later", "backendError", WarehouseAway, "gaelp store drain"),
         ("BadRequest", "Syntax error", "invalidQuery", StoreError, "gaelp store check"),
     ],
