@@ -248,16 +248,15 @@ class Bill:
 
 
 def load_bill(tables: Tables, usage: Usage) -> Bill:
-    """A start of one process: the records and the roster by the Storage Read API, the commits by a query.
+    """A start of one process: the records and the roster by the Storage Read API.
 
     `gaelp_people` and `gaelp_deltas` are clustered by world and shard, so a process reads its own share of
     the records; the roster is the whole world's.
     """
     share = 1.0 / usage.processes
     records, roster = tables.people.rows * RECORD_COLUMNS_BYTES, tables.people.rows * ROSTER_BYTES
-    # Where the world stands, twice; the commits that are not in the base: none, after an end in good order;
-    # and the market record.
-    queries = 2 * billed(0.0, 0.0) + 2 * billed(0.0)
+    # Where the world stands, twice, and the market record. After an end in good order no commits wait.
+    queries = 2 * billed(0.0, 0.0) + billed(0.0)
     return Bill(queries, records * share + roster, queries + records + roster)
 
 
@@ -287,10 +286,11 @@ def fold_bill(tables: Tables, dirty: float, usage: Usage, row: Row) -> Bill:
     event_keys = tables.events.rows * EVENT_KEY_BYTES
     events = billed(event_keys * days, new * row.event, 0.0)
     bare_events = billed(event_keys, new * row.event, 0.0)
-    # The commits are read, and deleted once they are in the base; begin and end.
-    commits = billed(tables.deltas.bytes * share) + billed(tables.deltas.bytes)
-    other = people + commits + 2 * billed(0.0)
-    return Bill(users + events + other, 0.0, bare + bare_events + other)
+    # The commits are read by the Storage Read API, and deleted once they are in the base. Where all stands,
+    # begin, end.
+    read = tables.deltas.bytes * share
+    other = people + billed(tables.deltas.bytes) + billed(0.0, 0.0) + 2 * billed(0.0)
+    return Bill(users + events + other, read, bare + bare_events + other + tables.deltas.bytes)
 
 
 def drain_bill() -> Bill:

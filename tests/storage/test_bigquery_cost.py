@@ -66,7 +66,7 @@ def test_a_load_reads_its_own_shard_and_the_roster_of_all() -> None:
     alone, one_of_four = (cost.load_bill(tables, Usage(processes=n)) for n in (1, 4))
     assert alone.read == 1e6 * (225 + 23)
     assert one_of_four.read == 1e6 * (225 / 4 + 23)
-    assert alone.queried == 60 * MIB
+    assert alone.queried == 50 * MIB
 
 
 def test_a_fold_by_hand() -> None:
@@ -82,9 +82,10 @@ def test_a_fold_by_hand() -> None:
     users = bounds + 10 * MIB + 10 * GIB
     people = rows * 30 + 1e8 * 200 + 10 * MIB + 20 * GIB
     events = rows * 38 * 0.25 + 0.5e8 * 50 + 10 * MIB
-    rest = 2 * 10 * MIB + 2 * 5 * GIB
+    rest = 4 * 10 * MIB + 5 * GIB
     assert bill.queried == pytest.approx(bounds + users + people + events + rest)
-    assert bill.unpruned - bill.queried == pytest.approx(rows * 38 * 0.75)
+    assert bill.read == 5 * GIB
+    assert bill.unpruned - bill.queried - bill.read == pytest.approx(rows * 38 * 0.75)
 
 
 def test_drains_and_processes_against_the_quotas() -> None:

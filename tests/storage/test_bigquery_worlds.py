@@ -86,7 +86,7 @@ def test_the_founding_scenario_across_processes_and_its_report(
 
 
 def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, last = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/b.db"
     play(first, episodes=2)
@@ -114,7 +114,13 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
     play(first)
     assert main(["fold", "--store", url]) == 0
     assert main(["store", "check", url]) == 0
-    assert "persistent_users: fits" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "persistent_users: fits" in told
+    assert "drains every 60 s, 1 machine: up to 1,440 load jobs a day of 1,500\n" in told
+    with monkeypatch.context() as often:
+        often.setenv("GAELP_DRAIN_S", "30")
+        assert main(["store", "check", url]) == 0
+    assert "2,880 load jobs a day of 1,500, TOO MANY: set GAELP_DRAIN_S to 58" in capsys.readouterr().out
     places = [open_store(one, read_only=True, public=public_of) for one in (url, first)]
     worlds = [place.load("demo") for place in places]
     assert worlds[0].users.tobytes() == worlds[1].users.tobytes()
