@@ -183,6 +183,8 @@ class Wire:
           values: those of a query, where that interface is not to be had; `restriction` names them @so.
         """
         with told(self.where):
+            from google.api_core.exceptions import Conflict
+
             if self.endpoint and not os.environ.get(STORAGE_ENDPOINT):
                 listed = ", ".join(f"`{name}`" for name in columns)
                 sql = f"SELECT {listed} FROM `{table}` WHERE {restriction}"
@@ -190,7 +192,8 @@ class Wire:
                 return self._again(
                     lambda: self._google().query_and_wait(
                         sql, job_config=config, location=self.location or None, retry=None, job_retry=None
-                    ).to_arrow(create_bqstorage_client=False)
+                    ).to_arrow(create_bqstorage_client=False),
+                    (Conflict,),
                 )  # fmt: skip
             return self._again(lambda: self._streamed(table, columns, spelled(restriction, values)))
 

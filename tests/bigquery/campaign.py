@@ -141,7 +141,14 @@ class Campaign:
         self._lives += 1
         self.proxy.begin()
         plans = [
-            self.proxy.plan(kind, when, at=at, seconds=0.2, reason="503")
+            self.proxy.plan(
+                kind,
+                when,
+                at=at,
+                seconds=0.2,
+                reason="503",
+                matching=(lambda one: one.submits) if kind == "409" else None,
+            )
             for at in (range(exchange, 60, spread) if spread else [exchange])
         ]
         told, ended = self._live(play, plans)
@@ -165,7 +172,8 @@ class Campaign:
         said = words[0].partition(":")[0] if words else ""
         tally.ends["killed" if kind == "kill" and struck else said or ended] += 1
         self._unseen.append((f"{kind} {when}", len(struck)))
-        if len(self._unseen) >= LIVES_A_LOOK:
+        # What follows a kill would else begin with what that one left, and never come as far as its end.
+        if len(self._unseen) >= (1 if kind == "kill" else LIVES_A_LOOK):
             self.look()
         return len(struck)
 
