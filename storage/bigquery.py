@@ -246,9 +246,9 @@ class BigQueryPlace(Looks, Keeping):
 
     def _drain_quietly(self) -> None:
         """What cannot be sent now is safe, and is tried again; it is told with the last lease."""
-        if not self.outbox.due(self._clock(), drain_s()):
-            return
         try:
+            if not self.outbox.due(self._clock(), drain_s()):
+                return
             with warnings.catch_warnings():
                 warnings.simplefilter("default")
                 self.drain()
