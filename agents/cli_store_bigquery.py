@@ -39,6 +39,7 @@ def check(store: UrlArgument, json: JsonOption = False) -> None:
             typer.echo(f"  {name}: commit {world['commit']}, folded up to {world['folded']}{held}")
         outbox = report["outbox"]
         typer.echo(f"  outbox {outbox['file']}: {outbox['waiting']} waiting, {outbox['set_aside']} set aside")
+        typer.echo(f"  {_drains(report['drains'])}")
     if not report["sound"]:
         raise typer.Exit(1)
 
@@ -54,6 +55,20 @@ def drain(store: UrlArgument, json: JsonOption = False) -> None:
             f"{report['store']}: {report['sent']} commits sent, {report['given_back']} leases given back, "
             f"{report['set_aside']} commits set aside."
         )
+
+
+def _drains(drains: dict[str, Any]) -> str:
+    """How often this machine drains, and what the quota of load jobs says to that."""
+    if drains["loads_a_day"] is None:
+        return f"drains at every commit (GAELP_DRAIN_S is 0): {drains['of']:,} load jobs a day are allowed"
+    machines = drains["machines"]
+    said = (
+        f"drains every {drains['every_s']:g} s, {machines} machine{'s' * (machines != 1)}: up to "
+        f"{drains['loads_a_day']:,.0f} load jobs a day of {drains['of']:,}"
+    )
+    if drains["loads_a_day"] <= drains["of"]:
+        return said
+    return f"{said}, TOO MANY: set GAELP_DRAIN_S to {drains['least_s']:.0f} or more on each"
 
 
 def _printed(report: dict[str, Any], json: bool) -> bool:

@@ -22,14 +22,15 @@ def cost(
     episodes: Annotated[float, typer.Option(min=0, help="Simulated days played in a day.")] = 24.0,
     starts: Annotated[float, typer.Option(min=1, help="Starts in a day, each with a load and a fold.")] = 1.0,
     processes: Annotated[int, typer.Option(min=1, help="Processes that write, a shard each.")] = 1,
-    drain_s: Annotated[float, typer.Option(min=1, help="Seconds between two drains, GAELP_DRAIN_S.")] = 30.0,
+    machines: Annotated[int, typer.Option(min=1, help="Machines that they run on, an outbox each.")] = 1,
+    drain_s: Annotated[float, typer.Option(min=1, help="Seconds between two drains, GAELP_DRAIN_S.")] = 60.0,
     json: JsonOption = False,
 ) -> None:
     """What a world in BigQuery costs: bytes, dollars and quotas, from its tables or for so many people."""
     from agents.store_cost import cost_report, lines_of
     from storage.bigquery_cost import Usage
 
-    usage = Usage(episodes=episodes, starts=starts, processes=processes, drain_s=drain_s)
+    usage = Usage(episodes=episodes, starts=starts, drain_s=drain_s, processes=processes, machines=machines)
     report = cost_report(store, users or (), usage)
     typer.echo(json_text.dumps(report, indent=2) if json else "\n".join(lines_of(report)))
 

@@ -93,7 +93,8 @@ def lines_of(report: dict[str, Any]) -> list[str]:
     usage = sheets[0]["usage"]
     out = [
         f"A day of {usage['episodes']:g} simulated days, {usage['starts']:g} starts and a drain every "
-        f"{usage['drain_s']:g} s, {usage['processes']} process{'es' * (usage['processes'] != 1)}; "
+        f"{usage['drain_s']:g} s, {usage['processes']} process{'es' * (usage['processes'] != 1)} on "
+        f"{usage['machines']} machine{'s' * (usage['machines'] != 1)}; "
         + (f"rows as in {report['store']}" if report["measured"] else "rows as estimated"),
         line("people", *(f"{sheet['users']:,.0f}" for sheet in sheets)),
     ]
@@ -112,6 +113,7 @@ def lines_of(report: dict[str, Any]) -> list[str]:
             )
         )
     out.append(line("processes a dataset can bear", *(f"{sheet['most_processes']:,}" for sheet in sheets)))
+    out.append(line("machines, if all drain all day", *(f"{sheet['most_machines']:,}" for sheet in sheets)))
     out.append(
         line(
             "GAELP_DRAIN_S, at least, for drains all day",

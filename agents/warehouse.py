@@ -55,9 +55,13 @@ def check_store(url: str) -> dict[str, Any]:
     """Looks a store over without changing anything.
 
     Returns: {"store", "location", "tables": name -> "fits", "is missing" or what is wrong, "worlds": name ->
-      {"commit", "folded", "holder"}, "outbox": {"file", "waiting", "set_aside"}, "sound": whether all fits}.
+      {"commit", "folded", "holder"}, "outbox": {"file", "waiting", "set_aside"}, "drains": {"every_s",
+      "machines": with a lease, at least 1, "loads_a_day": that so many drains are, "of": that a table takes,
+      "least_s": between two drains so that it is enough}, "sound": whether all fits}.
     """
     from storage import bigquery_tables as tables
+    from storage.bigquery_cost import DAY_S, LOADS_A_DAY, least_drain_s
+    from storage.bigquery_drain import drain_s
 
     with _place_of(url) as place:
         wire, outbox = place.wire, place.outbox
@@ -83,8 +87,19 @@ def check_store(url: str) -> dict[str, Any]:
             for (world, shard), stand in (stands.shards if stands else {}).items()
             if stand.born
         }  # fmt: skip
+        hosts = {
+            stand.row["lease_host"]
+            for stand in (stands.shards.values() if stands else ())
+            if stand.holder([], place._clock())
+        }
+        machines, every = max(len(hosts), 1), drain_s()
         return {
             "store": place.where, "location": wire.location if there else None, "tables": found,
+            "drains": {
+                "every_s": every, "machines": machines, "of": LOADS_A_DAY,
+                "loads_a_day": DAY_S / every * machines if every else None,
+                "least_s": least_drain_s(machines),
+            },
             "worlds": worlds,
             "outbox": {
                 "file": outbox.path, "waiting": outbox.waiting(), "set_aside": len(outbox.set_aside()),

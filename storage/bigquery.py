@@ -23,7 +23,7 @@ from storage.base import (
     StoreError,
 )
 from storage.bigquery_client import Wire
-from storage.bigquery_drain import Drainer, drain, drain_s
+from storage.bigquery_drain import LOOKS, Drainer, drain, drain_s
 from storage.bigquery_entries import outbox_path
 from storage.bigquery_errors import WarehouseAway
 from storage.bigquery_keep import Keeping
@@ -44,7 +44,7 @@ from storage.sqlite_roster import EMPTY, Roster
 class BigQueryPlace(Looks, Keeping):
     """A dataset of worlds, as this process has it.
 
-    With the first lease a thread begins to drain, every 30 s, and to say that the holder lives. With each
+    With the first lease a thread begins to drain, once a minute, and to say that the holder lives. With each
     lease that is given back all is drained, and its world is folded.
     """
 
@@ -161,8 +161,7 @@ class BigQueryPlace(Looks, Keeping):
     def _fold_at_end(self, lease: Lease) -> None:
         if self.public is None:
             return
-        stands = read_stands(self.wire, self.outbox, lease.world)
-        self._fold_shard(lease, stands)
+        self._fold_shard(lease, read_stands(self.wire, self.outbox))
 
     def _lease_here(self, lease: Lease) -> tuple[int, str, int] | None:
         """The outbox's own note of a lease that is in force as far as this machine knows."""
@@ -248,6 +247,8 @@ class BigQueryPlace(Looks, Keeping):
     def _drain_quietly(self) -> None:
         """What cannot be sent now is safe, and is tried again; it is told with the last lease."""
         try:
+            if not self.outbox.due(self._clock(), drain_s()):
+                return
             with warnings.catch_warnings():
                 warnings.simplefilter("default")
                 self.drain()
@@ -258,8 +259,8 @@ class BigQueryPlace(Looks, Keeping):
 
     def _start(self) -> None:
         if self._drainer is None:
-            every = drain_s() or HEARTBEAT_S
-            self._drainer = Drainer(every, self._drain_quietly, self._beat, HEARTBEAT_S)
+            look = drain_s() / LOOKS or HEARTBEAT_S
+            self._drainer = Drainer(look, self._drain_quietly, self._beat, HEARTBEAT_S)
             self._drainer.start()
 
     def _stop(self) -> None:

@@ -102,6 +102,13 @@ class Wire:
             check(self.where, table, found)
         self.known.add(table.name)
 
+    def drop(self, name: str) -> None:
+        """Deletes a table, if it is there: a call that is no job and costs nothing."""
+        with told(self.where):
+            self._again(
+                lambda: self._google().delete_table(self._table_id(name), not_found_ok=True, retry=None)
+            )
+
     # ---- what is done
 
     def query(self, sql: str, values: Values | None = None) -> list[dict[str, Any]]:
@@ -154,8 +161,8 @@ class Wire:
                 packed.seek(0)
                 try:
                     return self._google().load_table_from_file(
-                        packed, self._table_id(table), job_id=job_id, job_config=config, num_retries=0,
-                        location=self.location or None,
+                        packed, self._table_id(table), size=len(packed.getbuffer()), job_id=job_id,
+                        job_config=config, num_retries=0, location=self.location or None,
                     )  # fmt: skip
                 except NotFound as error:
                     # The rows came twice, and the first time used up their upload: the job is there.
@@ -176,6 +183,8 @@ class Wire:
           values: those of a query, where that interface is not to be had; `restriction` names them @so.
         """
         with told(self.where):
+            from google.api_core.exceptions import Conflict
+
             if self.endpoint and not os.environ.get(STORAGE_ENDPOINT):
                 listed = ", ".join(f"`{name}`" for name in columns)
                 sql = f"SELECT {listed} FROM `{table}` WHERE {restriction}"
@@ -183,7 +192,8 @@ class Wire:
                 return self._again(
                     lambda: self._google().query_and_wait(
                         sql, job_config=config, location=self.location or None, retry=None, job_retry=None
-                    ).to_arrow(create_bqstorage_client=False)
+                    ).to_arrow(create_bqstorage_client=False),
+                    (Conflict,),
                 )  # fmt: skip
             return self._again(lambda: self._streamed(table, columns, spelled(restriction, values)))
 

@@ -45,8 +45,8 @@ ROSTER_BYTES = 6.0 + 8.0 + 8.0 + 1.0
 """Of a hidden record, what a lease reads: world, shard, number, gone."""
 PEOPLE_KEY_BYTES = 6.0 + 8.0 + 8.0 + 8.0
 """Of a hidden record, what the fold looks at: world, shard, number, updated_us."""
-EVENT_KEY_BYTES = 6.0 + 8.0 + 8.0 + 8.0
-"""Of an event, what the fold looks at: world, gaelp_shard, gaelp_sequence, gaelp_place."""
+EVENT_KEY_BYTES = 6.0 + 8.0 + 8.0 + 8.0 + 8.0
+"""Of an event, what the fold looks at: world, gaelp_shard, gaelp_sequence, gaelp_place, its moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,14 @@ class Tables:
       people: `gaelp_people`.
       deltas: `gaelp_deltas`, as of the moment before a fold.
       events: touchpoints, conversions and episodes together.
+      event_days: days of which there are events.
     """
 
     users: tuple[Size, ...]
     people: Size
     deltas: Size
     events: Size
+    event_days: float = 30.0
 
     @property
     def public(self) -> Size:
@@ -118,21 +120,28 @@ class Usage:
     Attributes:
       episodes: simulated days that are played; a commit each.
       starts: how often a process starts, loads the people and ends with a fold.
-      drain_s: seconds between two drains, GAELP_DRAIN_S.
+      drain_s: seconds between two drains of one machine, GAELP_DRAIN_S.
       processes: that write the dataset, each a shard of the world (or a world) of its own.
+      machines: on which they run, each with an outbox.
       kept_days: simulated days of events, and of people who have left, that lie in the dataset.
     """
 
     episodes: float = 24.0
     starts: float = 1.0
-    drain_s: float = 30.0
+    drain_s: float = 60.0
     processes: int = 1
+    machines: int = 1
     kept_days: float = 30.0
 
     @property
     def drains(self) -> float:
-        """Load jobs into `gaelp_deltas` in a day: one a drain that finds something, of each process."""
-        return min(self.episodes, DAY_S / self.drain_s) * self.processes if self.drain_s else self.episodes
+        """Load jobs into `gaelp_deltas` in a day: one a drain that finds something, of each machine, and one
+        at each end."""
+        commits = self.episodes * self.processes
+        if not self.drain_s:
+            return commits
+        ends = self.starts * self.processes
+        return min(commits, DAY_S / self.drain_s * self.machines + ends)
 
 
 def day_profile(rows: float, changed: float) -> list[float]:
@@ -170,6 +179,7 @@ def tables_of(users: float, row: Row, usage: Usage) -> Tables:
         Size(users, users * row.record),
         Size(changes, changes * row.delta),
         Size(events, events * row.event),
+        max(usage.kept_days, 1.0),
     )
 
 
@@ -180,8 +190,9 @@ def scaled(tables: Tables, factor: float) -> Tables:
         return Size(size.rows * factor, size.bytes * factor, size.gone * factor)
 
     return Tables(
-        tuple(map(more, tables.users)), more(tables.people), more(tables.deltas), more(tables.events)
-    )
+        tuple(map(more, tables.users)), more(tables.people), more(tables.deltas), more(tables.events),
+        tables.event_days,
+    )  # fmt: skip
 
 
 def changed_in(rows: float, share: float, episodes: float) -> float:
@@ -237,16 +248,15 @@ class Bill:
 
 
 def load_bill(tables: Tables, usage: Usage) -> Bill:
-    """A start of one process: the records and the roster by the Storage Read API, the commits by a query.
+    """A start of one process: the records and the roster by the Storage Read API.
 
     `gaelp_people` and `gaelp_deltas` are clustered by world and shard, so a process reads its own share of
     the records; the roster is the whole world's.
     """
     share = 1.0 / usage.processes
     records, roster = tables.people.rows * RECORD_COLUMNS_BYTES, tables.people.rows * ROSTER_BYTES
-    # Where the world stands, twice; the commits that are not in the base: none, after an end in good order;
-    # and the market record.
-    queries = 2 * billed(0.0, 0.0) + 2 * billed(0.0)
+    # Where the world stands, twice, and the market record. After an end in good order no commits wait.
+    queries = 2 * billed(0.0, 0.0) + billed(0.0)
     return Bill(queries, records * share + roster, queries + records + roster)
 
 
@@ -271,11 +281,16 @@ def fold_bill(tables: Tables, dirty: float, usage: Usage, row: Row) -> Bill:
     people_keys = tables.people.rows * PEOPLE_KEY_BYTES
     people = billed(people_keys * share, records, 0.0) + tables.people.bytes
     new = tables.deltas.rows * row.events_a_change * share
-    events = billed(tables.events.rows * EVENT_KEY_BYTES, new * row.event, 0.0)
-    # The commits are read, and deleted once they are in the base; begin and end.
-    commits = billed(tables.deltas.bytes * share) + billed(tables.deltas.bytes)
-    other = people + events + commits + 2 * billed(0.0)
-    return Bill(users + other, 0.0, bare + other)
+    # Events of a fold lie in its own days, and in one more that it begins or ends in.
+    days = min((usage.episodes / max(usage.starts, 1.0) + 1.0) / max(tables.event_days, 1.0), 1.0)
+    event_keys = tables.events.rows * EVENT_KEY_BYTES
+    events = billed(event_keys * days, new * row.event, 0.0)
+    bare_events = billed(event_keys, new * row.event, 0.0)
+    # The commits are read by the Storage Read API, and deleted once they are in the base. Where all stands,
+    # begin, end.
+    read = tables.deltas.bytes * share
+    other = people + billed(tables.deltas.bytes) + billed(0.0, 0.0) + 2 * billed(0.0)
+    return Bill(users + events + other, read, bare + bare_events + other + tables.deltas.bytes)
 
 
 def drain_bill() -> Bill:
@@ -315,18 +330,24 @@ def quotas(tables: Tables, dirty: float, usage: Usage) -> list[Quota]:
 def most_processes(usage: Usage) -> int:
     """How many processes may write one dataset.
 
-        W = min( 1500 / drains of one a day,  2 * 60 s / t,  2 + 20 )
+        W <= min( 2 * 60 s / t,  2 + 20 ),  and the drains of W are at most 1500 in a day
 
-    By loads into `gaelp_deltas`; by heartbeats, one a minute of t seconds each, two at a time; and by a
-    moment at which all of them end, and fold, together.
+    By heartbeats, one a minute of t seconds each, two at a time; by a moment at which all of them end, and
+    fold, together; and by load jobs into `gaelp_deltas`.
     """
-    drains = max(replace(usage, processes=1).drains, 1.0)
-    return int(min(LOADS_A_DAY // drains, RUNNING * 60.0 / DML_S, RUNNING + QUEUED))
+    most = int(min(RUNNING * 60.0 / DML_S, RUNNING + QUEUED))
+    few = [n for n in range(1, most + 1) if replace(usage, processes=n).drains <= LOADS_A_DAY]
+    return max(few, default=0)
 
 
-def least_drain_s(processes: int) -> float:
+def most_machines(usage: Usage) -> int:
+    """Of how many machines the drains, all day long, stay within the load jobs of a table."""
+    return int(LOADS_A_DAY * usage.drain_s // DAY_S)
+
+
+def least_drain_s(machines: int) -> float:
     """The shortest GAELP_DRAIN_S at which drains all day long stay within the load jobs of a table."""
-    return DAY_S * processes / LOADS_A_DAY
+    return DAY_S * machines / LOADS_A_DAY
 
 
 def sheet(tables: Tables, usage: Usage, row: Row) -> dict[str, Any]:
@@ -359,7 +380,8 @@ def sheet(tables: Tables, usage: Usage, row: Row) -> dict[str, Any]:
         },
         "quotas": [asdict(one) | {"kept": one.kept} for one in limits],
         "most_processes": most_processes(usage),
-        "least_drain_s": least_drain_s(usage.processes),
+        "most_machines": most_machines(usage),
+        "least_drain_s": least_drain_s(usage.machines),
     }
 
 

@@ -109,7 +109,7 @@ def sentence(where: str, error: BaseException) -> StoreError:
         )
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
         return NotAllowed(f"{_refused(where, words)} {_SAFE}.")
-    if "was not found in location" in words or "different locations" in words.lower():
+    if re.search(r"Dataset \S+ was not found in location", words) or "different locations" in words.lower():
         return StoreError(
             f"The dataset {where} is not in the location that was asked for ({said}). Let "
             "GAELP_BIGQUERY_LOCATION name the dataset's own location, e.g. EU; a dataset cannot be moved."

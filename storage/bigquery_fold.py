@@ -116,7 +116,7 @@ class Fold:
             self._end(table, None, last)
         # Not before: a fold that was broken off needs what it staged.
         for stage in self.stages:
-            wire.query(sql.drop(stage))
+            wire.drop(stage)
         return len(fresh)
 
     def _check_in_force(self) -> None:
@@ -187,12 +187,13 @@ class Fold:
             if staged is None:
                 continue
             stage = self._staged(name, staged)
-            values = self._mine() | {"after": deltas[0].sequence - 1, "upto": deltas[-1].sequence}
-            changed = self.wire.change(
-                sql.append_events(name, stage, kinds[name]), values, self._job(f"append-{name}")
-            )
-            where = {"world": self.lease.world, "shard": self.lease.shard}
-            self._checked(name, changed, staged.num_rows, sql.unmerged_events(name, stage), where)
+            days = _days_of(staged, table.by_day)
+            values = self._mine() | {"after": deltas[0].sequence - 1, "upto": deltas[-1].sequence} | days
+            text = sql.append_events(name, stage, kinds[name], table.by_day)
+            changed = self.wire.change(text, values, self._job(f"append-{name}"))
+            where = {"world": self.lease.world, "shard": self.lease.shard} | days
+            unmerged = sql.unmerged_events(name, stage, table.by_day)
+            self._checked(name, changed, staged.num_rows, unmerged, where)
 
     def _staged(self, what: str, rows: Any) -> str:
         stage = f"gaelp_stage_{what}_{key_of(self.lease.world)}_s{self.lease.shard}"
@@ -226,6 +227,16 @@ class Fold:
         last = self.deltas[-1].sequence if self.deltas else self.stand.sequence
         span = f"f{self.stand.folded + 1}-{last}-b{self.stand.base}-{self.base}"
         return f"gaelp-{key_of(self.lease.world)}-s{self.lease.shard}-{self.lease.token[:12]}-{span}-{what}"
+
+
+def _days_of(staged: Any, moment: str) -> dict[str, Any]:
+    """From when to when staged events are, as parameters; NULL if none of them says."""
+    if not moment:
+        return {}
+    import pyarrow.compute as compute
+
+    ends = compute.min_max(staged.column(moment)).as_py()
+    return {"low": typed("TIMESTAMP", ends["min"]), "high": typed("TIMESTAMP", ends["max"])}
 
 
 def _staged_people(changes: Changes | None, names: Mapping[int, str]) -> Any:

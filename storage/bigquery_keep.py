@@ -79,11 +79,10 @@ class Keeping:
     def fold(self) -> int:
         """See Store. Worlds that nobody writes are folded under a lease that is taken for it."""
         with self.lock:
+            self.drain()
             stands = self._stands()
             if stands is None:
                 return 0
-            self.drain()
-            stands = read_stands(self.wire, self.outbox)
             folded, busy = 0, dict[str, str]()
             for (world, shard), stand in stands.shards.items():
                 if not stand.born or not self._wants_fold(stands, world, shard):
@@ -95,7 +94,7 @@ class Keeping:
                 if holder:
                     busy[world] = holder
                 elif lease is not None:
-                    folded += self._fold_shard(lease, read_stands(self.wire, self.outbox, world))
+                    folded += self._fold_shard(lease, stands)
                 else:
                     folded += self._fold_unheld(stands, world, shard)
             if busy and not folded:
@@ -127,12 +126,18 @@ class Keeping:
             self.wire, self.outbox, stand.birth, shard, stand.sequence, self._tokens(), self._clock()
         )
         try:
-            return self._fold_shard(lease, now)
+            # For the order of births all worlds count.
+            everybody = now if stand.row["users_table"] else read_stands(self.wire, self.outbox)
+            return self._fold_shard(lease, everybody)
         finally:
             give_back(self.wire, lease)
 
     def _fold_shard(self, lease: Lease, stands: Stands) -> int:
-        """Folds a shard whose commits are drained, and prunes its world if that was asked for."""
+        """Folds a shard whose commits are drained, and prunes its world if that was asked for.
+
+        Args:
+          stands: of all worlds, or at least of this one if it has a table of users.
+        """
         self._changed()
         world, shard = lease.world, lease.shard
         stand = stands.shards[world, shard]
@@ -147,10 +152,7 @@ class Keeping:
             if roster is None:
                 everything = read_deltas(self.wire, self.outbox, world, shards)
                 roster = read_roster(self.wire, world, shards, everything)
-            # For the order of births all worlds count.
-            everybody = stands if stand.row["users_table"] else read_stands(self.wire, self.outbox)
-            folded = Fold(self.wire, self.public, lease, everybody, deltas, roster.names, base).run()
-            stands = everybody
+            folded = Fold(self.wire, self.public, lease, stands, deltas, roster.names, base).run()
         noted = self.outbox.prunes().get(world)
         if noted is not None:
             moment = datetime.fromisoformat(f"{noted}+00:00")
@@ -163,15 +165,13 @@ class Keeping:
     # ---- whole worlds, and people who are to be forgotten
 
     def unload(self, world: str, shard: int | None = None, *, records: bool = True) -> Iterator[Portion]:
-        """See Store. Of a world of several shards all are handed out at once, or none."""
+        """See Store."""
 
         def read(stands: Stands) -> list[Portion]:
             there = stands.of(world)
             if shard is not None and shard not in there:
                 raise refusals.no_shard(world, shard, self.where)
-            if shard is not None and len(there) > 1:
-                raise refusals.mixed(world, self.where)
-            return list(unload(self.wire, self.outbox, stands, world, self.public, records))
+            return list(unload(self.wire, self.outbox, stands, world, self.public, shard, records))
 
         yield from self._read(world, read)
 
@@ -224,7 +224,7 @@ class Keeping:
             if self.public is None:
                 raise refusals.no_public(lease.world, self.where)
             self.drain()
-            self._fold_shard(lease, read_stands(self.wire, self.outbox, lease.world))
+            self._fold_shard(lease, read_stands(self.wire, self.outbox))
             stands = read_stands(self.wire, self.outbox, lease.world)
             roster, table = self._rosters[lease.world], table_for(stands, lease.world)
             found = erase(self.wire, self.outbox, lease, stands, roster, numbers, table)

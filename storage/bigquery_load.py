@@ -12,7 +12,7 @@ from storage import refusals
 from storage.base import Snapshot, default_id
 from storage.bigquery_client import Wire
 from storage.bigquery_outbox import Outbox
-from storage.bigquery_sql import BASE_MARKET, NUMBERS, PEOPLE_OF
+from storage.bigquery_sql import BASE_MARKET, LIVING, NUMBERS, OF_WORLD, PEOPLE_OF
 from storage.bigquery_stand import Stand, Stands, read_deltas
 from storage.bigquery_tables import PEOPLE
 from storage.bigquery_values import typed
@@ -42,7 +42,7 @@ def read_base(
     found = wire.read(
         PEOPLE,
         ("number", "user_id", "record"),
-        "world = @world AND shard = @shard AND gone = FALSE",
+        LIVING,
         {"world": world, "shard": shard},
     )
     numbers = found.column("number").to_numpy().astype(np.int64)
@@ -107,7 +107,7 @@ def read_roster(wire: Wire, world: str, shards: Mapping[int, Stand], deltas: Seq
     gone = [_NOBODY]
     names: dict[int, str] = {}
     if any(stand.base >= 0 for stand in shards.values()):
-        found = wire.read(PEOPLE, ("shard", "number", "user_id", "gone"), "world = @world", {"world": world})
+        found = wire.read(PEOPLE, ("shard", "number", "user_id", "gone"), OF_WORLD, {"world": world})
         home = found.column("shard").to_numpy()
         numbers = found.column("number").to_numpy().astype(np.int64)
         left = found.column("gone").to_numpy(zero_copy_only=False).astype(np.bool_)

@@ -40,43 +40,57 @@ SEARCHED = (
 
 
 def unload(
-    wire: Wire, outbox: Outbox, stands: Stands, world: str, public: Public | None, records: bool
-) -> Iterator[Portion]:
-    """See Store.unload. All is read before the first portion goes out, so that it is of one commit."""
+    wire: Wire, outbox: Outbox, stands: Stands, world: str, public: Public | None, only: int | None,
+    records: bool,
+) -> Iterator[Portion]:  # fmt: skip
+    """See Store.unload. All is read before the first portion goes out, so that it is of one commit.
+
+    Args:
+      only: the shard that is handed out; None for all.
+    """
     reading = Reading(wire, outbox, stands, world, public, None)
+    chosen = {shard: stand for shard, stand in reading.shards.items() if only in (None, shard)}
+    apart = only if len(chosen) < len(reading.shards) else None
     users = [tuple(row.values()) for row in reading.users(None, None)]
     rows = {"persistent_users": users}
     for table in EVENT_TABLES:
         if reading.kinds.get(table):
-            rows[table] = [tuple(row.values()) for row in reading.events(table, None, None)]
+            rows[table] = [tuple(row.values()) for row in reading.events(table, None, None, shard=apart)]
     people: list[Portion] = []
     left: list[Portion] = []
     deltas = read_deltas(wire, outbox, world, reading.shards)
-    roster = read_roster(wire, world, reading.shards, deltas) if records else None
+    needed = records or apart is not None
+    roster = read_roster(wire, world, reading.shards, deltas) if needed else None
     known = {}
     dtype = ""
-    for shard, stand in reading.shards.items():
+    for shard, stand in chosen.items():
         found = load_shard(wire, outbox, stands, world, shard, None)
         dtype = dtype_text(found.users.dtype)
         known[shard] = Stand(stand.sequence, found.market, stand.summary, stand.stamp_us)
         if roster is None:
+            continue
+        gone = _gone_of(wire, world, shard, roster, deltas, stand.base >= 0)
+        if apart is not None:
+            here = np.concatenate([found.users["number"].astype(np.int64), gone]).tolist()
+            ids = {roster.names.get(number) or default_id(number) for number in here}
+            rows["persistent_users"] = [row for row in users if row[0] in ids]
+        if not records:
             continue
         for part in chunks(len(found.users), PEOPLE_AT_ONCE):
             numbers = found.users["number"][part].tolist()
             people.append(
                 People(shard, found.users[part], {n: found.names[n] for n in numbers if n in found.names})
             )
-        gone = _gone_of(wire, world, shard, roster, deltas, stand.base >= 0)
         for part in chunks(len(gone), PEOPLE_AT_ONCE):
             numbers = gone[part].tolist()
             left.append(Left(shard, gone[part], {n: roster.names[n] for n in numbers if n in roster.names}))
-    row = next(iter(reading.shards.values())).row
+    row = next(iter(chosen.values())).row
     kinds = {"persistent_users": {name: PUBLIC_KINDS[name] for name in PUBLIC_COLUMNS}}
     kinds |= {table: reading.kinds[table] for table in rows if table != "persistent_users"}
     counts = {table: len(rows.get(table, ())) for table in ("persistent_users", *EVENT_TABLES)}
-    stamp = max([outbox.last_stamp(), *(stand.stamp_us for stand in reading.shards.values())])
+    stamp = max([outbox.last_stamp(), *(stand.stamp_us for stand in chosen.values())])
     retention = Retention(row["keep_commits"], row["keep_hours"])
-    yield Head(next(iter(reading.shards.values())).birth, dtype, known, kinds, counts, retention, stamp)
+    yield Head(next(iter(chosen.values())).birth, dtype, known, kinds, counts, retention, stamp)
     yield from people
     yield from left
     for table, found_rows in rows.items():
@@ -88,8 +102,7 @@ def _gone_of(wire: Wire, world: str, shard: int, roster: Roster, deltas: Sequenc
     """Numbers of those of a shard who have left."""
     found = [roster.gone[:0]]
     if based:
-        where = "world = @world AND shard = @shard AND gone = TRUE"
-        there = wire.read(PEOPLE, ("number",), where, {"world": world, "shard": shard})
+        there = wire.read(PEOPLE, ("number",), sql.GONE, {"world": world, "shard": shard})
         found.append(there.column("number").to_numpy().astype(np.int64))
     found += [delta.archived for delta in deltas if delta.shard == shard]
     return np.intersect1d(np.concatenate(found), roster.gone)
@@ -193,7 +206,7 @@ def erase(
     wire.change(sql.ENTOMB, values | {"shard": shard}, f"{job}-people")
     wire.change(sql.ENTOMB_OTHERS, values | {"shard": shard}, f"{job}-others")
     for what in ("people", *EVENT_TABLES):
-        wire.query(sql.drop(f"gaelp_stage_{what}_{key_of(world)}_s{shard}"))
+        wire.drop(f"gaelp_stage_{what}_{key_of(world)}_s{shard}")
     outbox.without(world, shard, listed)
     at = stands.shards[world, shard].sequence
     mine = {"world": world, "shard": shard, "epoch": lease.epoch, "token": lease.token, "at": at}

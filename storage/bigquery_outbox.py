@@ -195,6 +195,17 @@ class Outbox:
                 connection.execute("DELETE FROM sending WHERE first = ?", (found[0],))
         return [Entry(*row) for row in rows] if rows else self.next_load()
 
+    def due(self, wall_us: int, every_s: float) -> bool:
+        """Whether no process of this machine drained for so long; if so it is noted that one does now."""
+        with self.writing() as connection:
+            found = connection.execute("SELECT value FROM meta WHERE key = 'drained_us'").fetchone()
+            waited = every_s * 1e6 if found is None else wall_us - found[0]
+            # A clock that was set back makes it due.
+            if not 0 <= waited < every_s * 1e6:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('drained_us', ?)", (wall_us,))
+                return True
+        return False
+
     def _chosen(self, connection: sqlite3.Connection) -> tuple[int, int]:
         first = last = total = 0
         for position, size in connection.execute(

@@ -135,8 +135,10 @@ class Reading:
 
     # ---- events
 
-    def events(self, table: str, where: Mapping[str, Any] | None, limit: int | None) -> list[dict[str, Any]]:
-        """See Store.rows, of an event table."""
+    def events(
+        self, table: str, where: Mapping[str, Any] | None, limit: int | None, shard: int | None = None
+    ) -> list[dict[str, Any]]:
+        """See Store.rows, of an event table; of one shard only, if one is named."""
         if table not in EVENT_TABLES:
             raise refusals.wrong_table(table)
         kinds = self.kinds.get(table, {})
@@ -150,6 +152,7 @@ class Reading:
                 f"w{k}": _asked(kinds[name], value) for k, (name, value) in enumerate(chosen.items())
             }
             values |= self._ends()
+            values["shard"] = typed("INT64", shard)
             if limit is not None:
                 values["limit"] = limit
             text = events(table, list(kinds), list(chosen), limit is not None, self._apart())
@@ -157,6 +160,8 @@ class Reading:
             found = [tuple(plain(row[name]) for name in kinds) for row in asked]
         places = [(list(kinds).index(name), value) for name, value in chosen.items()]
         for delta in self._waiting(table):
+            if shard not in (None, delta.shard):
+                continue
             rows = zip(*delta.events[table].columns(), strict=True)
             found += [row for row in rows if all(row[place] == value for place, value in places)]
         return [dict(zip(kinds, row, strict=True)) for row in found[:limit]]

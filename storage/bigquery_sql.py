@@ -83,12 +83,12 @@ KNOW_KINDS = f"UPDATE `{WORLDS}` SET kinds = @kinds WHERE world = '' AND shard =
 
 # ---- reading
 
-BODIES = (
-    "SELECT shard, epoch, sequence, stamp_us, fresh, summary, crc, piece, pieces, body"
-    f" FROM `{DELTAS}` WHERE world = @world AND (@shard IS NULL OR shard = @shard)"
-    " ORDER BY stamp_us, shard, sequence, epoch, piece"
-)
-"""The commits of a world that are not in its base, whole."""
+LIVING = "world = @world AND shard = @shard AND gone = FALSE"
+GONE = "world = @world AND shard = @shard AND gone = TRUE"
+OF_WORLD = "world = @world"
+"""Row restrictions of the Storage Read API over `gaelp_people`: by its clusters."""
+OF_SHARD = "world = @world AND shard = @shard"
+"""The same over `gaelp_deltas`, as OF_WORLD."""
 
 PEOPLE_OF = (
     f"SELECT shard, number, user_id, gone, created_us, updated_us, record FROM `{PEOPLE}`"
@@ -119,7 +119,7 @@ def count_users(table: str, others: bool) -> str:
 def events(
     table: str, columns: Sequence[str], where: Sequence[str], limit: bool, shards: Sequence[int] = ()
 ) -> str:
-    """Events of @world up to commit @at of each shard, in the order in which they were committed.
+    """Events of @world, or of @shard of it, up to commit @at of each shard, in the order of their commits.
 
     Args:
       shards: those whose events end at a commit of their own, @at0, @at1 …, and not at @at.
@@ -127,7 +127,7 @@ def events(
     names = ", ".join(f"`{name}`" for name in columns)
     end = " LIMIT @limit" if limit else ""
     return (
-        f"SELECT {names} FROM `{table}` WHERE {' AND '.join([*_of_world(shards), *_tests(where)])}"
+        f"SELECT {names} FROM `{table}` WHERE {' AND '.join([*_of_world(shards), _OF_SHARD, *_tests(where)])}"
         f" ORDER BY gaelp_stamp_us, gaelp_shard, gaelp_sequence, gaelp_place{end}"
     )
 
@@ -140,6 +140,9 @@ def count_events(table: str, shards: Sequence[int] = ()) -> str:
 def _of_world(shards: Sequence[int]) -> list[str]:
     own = [f"(gaelp_shard <> {shard} OR gaelp_sequence <= @at{shard})" for shard in shards]
     return ["world = @world", *(own or ["(@at IS NULL OR gaelp_sequence <= @at)"])]
+
+
+_OF_SHARD = "(@shard IS NULL OR gaelp_shard = @shard)"
 
 
 def _tests(where: Sequence[str]) -> list[str]:
@@ -227,31 +230,38 @@ def unmerged_people(stage: str) -> str:
     )
 
 
-def append_events(table: str, stage: str, kinds: Mapping[str, str]) -> str:
-    """Staged events into their table: each once, however often it is said."""
+def _of_days(moment: str) -> str:
+    """A test that an event lies in the days of the staged ones: constants, so that partitions are pruned."""
+    return f" AND (t.`{moment}` BETWEEN @low AND @high OR t.`{moment}` IS NULL)" if moment else ""
+
+
+def append_events(table: str, stage: str, kinds: Mapping[str, str], moment: str) -> str:
+    """Staged events into their table: each once, however often it is said.
+
+    An event keeps its moment, so the same event is looked for in the days of the staged ones only (from @low
+    to @high), and in its world's cluster.
+
+    Args:
+      moment: the column by whose day the table is partitioned; "" if it is not.
+    """
     columns = [*EVENT_KEYS, *kinds]
     names = ", ".join(f"`{name}`" for name in columns)
     return (
         f"MERGE `{table}` AS t USING (SELECT {names} FROM `{stage}` WHERE {_IN_FORCE}) AS s"
         " ON t.world = @world AND t.gaelp_shard = @shard AND t.gaelp_sequence BETWEEN @after + 1 AND @upto"
-        " AND t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place"
+        f" AND t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place{_of_days(moment)}"
         f" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({', '.join(f's.`{name}`' for name in columns)})"
     )
 
 
-def unmerged_events(table: str, stage: str) -> str:
+def unmerged_events(table: str, stage: str, moment: str) -> str:
     """How many staged events are not in their table."""
     return (
-        f"SELECT COUNT(*) AS n FROM `{stage}` AS s LEFT JOIN (SELECT gaelp_sequence, gaelp_place"
-        f" FROM `{table}` WHERE world = @world AND gaelp_shard = @shard) AS t"
+        f"SELECT COUNT(*) AS n FROM `{stage}` AS s LEFT JOIN (SELECT t.gaelp_sequence, t.gaelp_place"
+        f" FROM `{table}` AS t WHERE t.world = @world AND t.gaelp_shard = @shard{_of_days(moment)}) AS t"
         " ON t.gaelp_sequence = s.gaelp_sequence AND t.gaelp_place = s.gaelp_place"
         " WHERE t.gaelp_place IS NULL"
     )
-
-
-def drop(stage: str) -> str:
-    """A staging table that has done its work."""
-    return f"DROP TABLE IF EXISTS `{stage}`"
 
 
 # ---- what leaves

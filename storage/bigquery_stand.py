@@ -16,8 +16,8 @@ from storage.base import Birth, CommitInfo, NotAStore, ShardInfo, StoreError, Wo
 from storage.bigquery_client import Wire
 from storage.bigquery_entries import Entry, read_body
 from storage.bigquery_outbox import Outbox
-from storage.bigquery_sql import BODIES, STANDS
-from storage.bigquery_tables import FORMAT
+from storage.bigquery_sql import OF_SHARD, OF_WORLD, STANDS
+from storage.bigquery_tables import DELTAS, FORMAT
 from storage.bigquery_values import typed
 from storage.clock import time_text
 from storage.deltas import Delta
@@ -28,6 +28,8 @@ SILENCE_US = 300 * 1_000_000
 one."""
 
 
+BODY = ("shard", "epoch", "sequence", "crc", "piece", "pieces", "body")
+"""Columns of `gaelp_deltas` that a commit is put together from."""
 KEPT_BYTES = 32 << 20
 """Commits of no more than this are kept in memory for the next look at the same world."""
 
@@ -283,7 +285,9 @@ def read_deltas(
         for entry in outbox.entries(world, shard):
             bodies.setdefault((entry.shard, entry.epoch, entry.sequence), entry.read())
     if any(key not in bodies for key in wanted):
-        rows = wire.query(BODIES, {"world": world, "shard": typed("INT64", shard)})
+        # By the Storage Read API: as rows of a query a large commit would come as text, and slowly.
+        where: dict[str, Any] = {"world": world} if shard is None else {"world": world, "shard": shard}
+        rows = wire.read(DELTAS, BODY, OF_WORLD if shard is None else OF_SHARD, where).to_pylist()
         pieces: dict[tuple[int, int, int], dict[int, dict[str, Any]]] = {}
         for row in rows:
             pieces.setdefault((row["shard"], row["epoch"], row["sequence"]), {})[row["piece"]] = row

@@ -64,9 +64,12 @@ def read_statistics(wire: Wire, table: str = "persistent_users") -> Statistics |
         people = Size(users.rows, users.rows * Row().record)
     deltas = size_of(wire, DELTAS) or Size(0, 0)
     events = [size for name in EVENT_TABLES if (size := size_of(wire, name)) is not None]
+    with_events = wire.query(PARTITIONS, {"table": "touchpoints"}) if events else []
     tables = Tables(
-        parts, people, deltas, Size(sum(size.rows for size in events), sum(size.bytes for size in events))
-    )
+        parts, people, deltas,
+        Size(sum(size.rows for size in events), sum(size.bytes for size in events)),
+        float(max(sum(1 for row in with_events if row["n"]), 1)),
+    )  # fmt: skip
     return Statistics(tables, parts[0].rows / users.rows, _dry_runs(wire, table, days[0][0] if days else ""))
 
 

@@ -26,9 +26,9 @@ def test_an_estimate_needs_no_server(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_too_many_drains_are_said_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["store", "cost", "--users", "1000", "--episodes", "100000"]) == 0
+    assert main(["store", "cost", "--users", "1000", "--episodes", "100000", "--drain-s", "30"]) == 0
     assert "load jobs a day into gaelp_deltas (of 1,500)" in (out := capsys.readouterr().out)
-    assert "2,880.0 TOO MANY" in out
+    assert "2,881.0 TOO MANY" in out
 
 
 def test_another_store_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ DENIED = ("404", "location")
 SPREAD = 3
 """So many exchanges lie between two faults in a life."""
 LIVES_A_DATASET = 120
-LIVES_A_LOOK = 3
+LIVES_A_LOOK = 6
 PATIENCE_S = 180.0
 """A life takes some seconds; one that takes so long hangs."""
 
@@ -98,10 +98,17 @@ class Campaign:
     def run(self, kinds: list[str], every: int = 1, until: float = float("inf")) -> Tally:
         """Plays each kind of fault at every exchange, or at every so many, before and after it applied.
 
-        Kinds take turns, so that a run that ends early has met all of them.
+        First come the kinds of which a life meets several, then kills, then what else ends a life. In each
+        group kinds take turns, so that a run that ends early has met all of them.
 
         until: no life begins after that moment of `time.monotonic()`.
         """
+        for group in (lambda k: k not in FATAL, lambda k: k == "kill", lambda k: k in FATAL and k != "kill"):
+            self._everywhere([kind for kind in kinds if group(kind)], every, until)
+        self.look()
+        return self.whole
+
+    def _everywhere(self, kinds: list[str], every: int, until: float) -> None:
         reaching = [(kind, when) for kind in kinds for when in whens(kind)]
         exchange = 1
         while reaching and time.monotonic() < until:
@@ -114,8 +121,6 @@ class Campaign:
                     reaching.remove((kind, when))
             self.say(f"exchange {exchange}: {self.whole}")
             exchange += every
-        self.look()
-        return self.whole
 
     @property
     def whole(self) -> Tally:
@@ -136,7 +141,14 @@ class Campaign:
         self._lives += 1
         self.proxy.begin()
         plans = [
-            self.proxy.plan(kind, when, at=at, seconds=0.2, reason="503")
+            self.proxy.plan(
+                kind,
+                when,
+                at=at,
+                seconds=0.2,
+                reason="503",
+                matching=(lambda one: one.submits) if kind == "409" else None,
+            )
             for at in (range(exchange, 60, spread) if spread else [exchange])
         ]
         told, ended = self._live(play, plans)
@@ -160,7 +172,8 @@ class Campaign:
         said = words[0].partition(":")[0] if words else ""
         tally.ends["killed" if kind == "kill" and struck else said or ended] += 1
         self._unseen.append((f"{kind} {when}", len(struck)))
-        if len(self._unseen) >= LIVES_A_LOOK:
+        # What follows a kill would else begin with what that one left, and never come as far as its end.
+        if len(self._unseen) >= (1 if kind == "kill" else LIVES_A_LOOK):
             self.look()
         return len(struck)
 
@@ -239,7 +252,42 @@ def step_of(exchange: Exchange) -> str:
     """What an exchange was for: the end of its job's name, or what it asked."""
     named = re.match(r"gaelp-(\w+?)-[0-9a-f]{12,}|gaelp-.*-b-?\d+--?\d+-([a-z-]+)-a\d+$", exchange.job_id)
     step = next((word for word in named.groups() if word), "") if named else ""
+    if exchange.what in ("tables", "datasets"):
+        return f"{exchange.method} {exchange.what}"
+    if exchange.what == "query" and not step:
+        asked = re.search(r"\b(FROM|TABLE IF NOT EXISTS|INTO)\s+`?(\w+)", exchange.sql)
+        step = f"{exchange.sql.split(maxsplit=1)[0].lower()} {asked[2]}" if asked else ""
     return f"{exchange.what} {step}".strip()
+
+
+def told_as_tables(tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """What came of a campaign as two tables of Markdown: by kind of fault, and by exchange."""
+    yield "| fault | before it applied | after it applied | survived | lost | doubled |"
+    yield "|---|---|---|---|---|---|"
+    whole = Tally()
+    counts = Counter[str]()
+    for kind in KINDS:
+        both = [tallies.get(f"{kind} {when}", Tally()) for when in ("before", "after")]
+        here = Tally()
+        for when, tally in zip(("before", "after"), both, strict=True):
+            here.add(tally)
+            counts[when] += tally.faults
+        if here.faults:
+            yield (
+                f"| {kind} | {both[0].faults} | {both[1].faults or '–'} | {here.survived} | {here.lost} "
+                f"| {here.doubled} |"
+            )
+        whole.add(here)
+    yield (
+        f"| **all** | {counts['before']} | {counts['after']} | {whole.survived} | {whole.lost} "
+        f"| {whole.doubled} |"
+    )
+    yield ""
+    yield "| exchange | faults | of which kills before | and after |"
+    yield "|---|---|---|---|"
+    kills = [tallies.get(f"kill {when}", Tally()).met for when in ("before", "after")]
+    for step, count in whole.met.most_common():
+        yield f"| {step} | {count} | {kills[0][step]} | {kills[1][step]} |"
 
 
 def whens(kind: str) -> Iterator[str]:
@@ -272,7 +320,7 @@ def main() -> int:
     for kind, tally in sorted(campaign.tallies.items()):
         ends = ", ".join(f"{count} {end}" for end, count in tally.ends.most_common())
         print(f"{kind:<28}{tally}; lives: {ends}")
-    print("exchanges struck: " + ", ".join(f"{count} {what}" for what, count in whole.met.most_common()))
+    print(*told_as_tables(campaign.tallies), sep="\n")
     print(f"campaign: {whole} ({time.monotonic() - began:.0f} s)")
     return int(whole.survived < whole.faults)
 

@@ -17,6 +17,16 @@ from storage.base import StoreError
 from storage.bigquery_client import Wire
 from storage.shared import SharedStore
 
+_pause = Wire._pause
+
+
+def shorter(wire: Wire, tries: int) -> None:
+    """The pause before another try, an eighth as long: what passes here has passed at once."""
+    _pause(wire, tries - 3)
+
+
+Wire._pause = shorter  # type: ignore[method-assign]
+
 
 def play(url: str, variables: Mapping[str, str], pipe: Connection) -> None:
     """One life: acquires the world, commits once, drains, folds, lets go; tells what happened as it does."""

@@ -47,8 +47,11 @@ if __name__ == "__main__":
     EXTENSIONS = sys.argv.pop(1)
     duckdb.connect = connect_offline
 
+    from emulator_quick import quicken  # type: ignore[import-not-found,unused-ignore]
     from local_bigquery.cli import main  # type: ignore[import-not-found,unused-ignore]
     from local_bigquery.engine import database  # type: ignore[import-not-found,unused-ignore]
 
+    if not os.environ.get("GAELP_EMULATOR_PLAIN"):
+        quicken()
     database.FUNCTIONS = [file for file in database.FUNCTIONS if file.stem != "geography"]
     main(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 pytest.importorskip("google.cloud.bigquery", reason="google-cloud-bigquery is not installed: gaelp[bigquery]")
 
-from tests.bigquery.campaign import Campaign, step_of, whens
+from tests.bigquery.campaign import Campaign, Tally, step_of, told_as_tables, whens
 from tests.bigquery.exchanges import Exchange
 from tests.bigquery.plans import KINDS
 from tests.bigquery.proxy import FaultProxy
@@ -64,3 +65,16 @@ def test_a_step_is_named_by_its_job() -> None:
     named = {fold: "merge-people", "gaelp-acquire-3969a29736e44b38b15d57e3342fe45a-a0": "acquire", "x": ""}
     for job, step in named.items():
         assert step_of(Exchange(1, "POST", "/", what="query", job_id=job)) == f"query {step}".strip()
+    assert step_of(Exchange(1, "DELETE", "/", what="tables")) == "DELETE tables"
+    asked = Exchange(1, "POST", "/", what="query", sql="SELECT a, b FROM `gaelp_worlds` WHERE TRUE")
+    assert step_of(asked) == "query select gaelp_worlds"
+
+
+def test_what_came_of_it_is_told_by_kind_and_by_exchange() -> None:
+    tallies = {
+        "kill before": Tally(2, 2, met=Counter({"query end": 2})),
+        "kill after": Tally(1, 0, lost=1, met=Counter({"query": 1})),
+    }
+    told = "\n".join(told_as_tables(tallies))
+    assert "| kill | 2 | 1 | 2 | 1 | 0 |" in told
+    assert "| query end | 2 | 2 | 0 |" in told and "| **all** | 2 | 1 | 2 | 1 | 0 |" in told

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bigquery.emulator import PROJECT, REST, Emulator, NoEmulator, interpreter
+from tests.bigquery.emulator import PROJECT, REST, ROOT, Emulator, NoEmulator, interpreter
 
 pytest.importorskip("google.cloud.bigquery", reason="google-cloud-bigquery is not installed: gaelp[bigquery]")
 
@@ -101,6 +101,26 @@ def test_users_are_read_by_the_storage_api(emulator: Emulator, bigquery_url: str
             for page in reader.read_rows(session.streams[0].name)  # type: ignore[arg-type]
         ]
     assert pyarrow.Table.from_batches(batches, schema).to_pylist() == [{"number": 2}]
+
+
+def test_the_opt_in_module_runs_the_contract_in_an_empty_dataset_only(
+    emulator: Emulator, bigquery_url: str
+) -> None:
+    dataset = bigquery_url.rpartition("/")[2]
+    chosen = "tests/storage/test_bigquery_service.py::test_a_world_comes_back_as_it_was_committed"
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", chosen]
+
+    def run() -> str:
+        named = {**os.environ, "GAELP_TEST_BIGQUERY": f"{PROJECT}.{dataset}"}
+        named.pop("PYTEST_XDIST_WORKER", None)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=named)
+        return done.stdout
+
+    assert "1 passed" in run()
+    rows_of(emulator, f"CREATE TABLE {dataset}.mine AS SELECT 1 AS x")
+    refused = " ".join(run().split())
+    assert "which holds mine; these tests delete everything in it" in refused and "1 error" in refused
+    assert rows_of(emulator, f"SELECT x FROM {dataset}.mine") == [(1,)]
 
 
 def test_an_old_python_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from storage.base import LeaseLost, NotAStore, StoreError
 from storage.bigquery import BigQueryPlace
 from storage.bigquery_errors import WarehouseAway
 from storage.bigquery_fold import Fold, new_base
+from storage.bigquery_outbox import Outbox
 from storage.bigquery_stand import Stand, Waiting, read_deltas, read_stands
 from storage.bigquery_tables import users_table
 from storage.retention import Retention
@@ -156,6 +157,30 @@ def test_a_takeover_forfeits_what_was_not_drained_and_says_so(
     assert [entry.sequence for entry in place.outbox.set_aside()] == [1]
     there.release(taken)
     there.close()
+
+
+def test_the_processes_of_a_machine_drain_once_in_the_time_that_is_set(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, place = kit
+    born(store)
+    another = Outbox(place.outbox.path)
+    moments = [0.0, 15.0, 59.0, 60.0, 61.0, 119.0, 121.0, 60.0, 119.0]
+    due = [
+        box.due(int(1e15 + s * 1e6), 60.0)
+        for s, box in zip(moments, [place.outbox, another] * 9, strict=False)
+    ]
+    assert due == [True, False, False, True, False, False, True, True, False], (
+        "set back, a clock makes it due"
+    )
+    another.close()
+    monkeypatch.setenv("GAELP_DRAIN_S", "60")
+    monkeypatch.setattr(place, "_clock", lambda: int(1e15 + 119e6))
+    place._drain_quietly()
+    assert place.outbox.waiting() == 1
+    monkeypatch.setattr(place, "_clock", lambda: int(1e15 + 120e6))
+    place._drain_quietly()
+    assert place.outbox.waiting() == 0
 
 
 # ---- the fold

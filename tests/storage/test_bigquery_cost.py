@@ -66,33 +66,40 @@ def test_a_load_reads_its_own_shard_and_the_roster_of_all() -> None:
     alone, one_of_four = (cost.load_bill(tables, Usage(processes=n)) for n in (1, 4))
     assert alone.read == 1e6 * (225 + 23)
     assert one_of_four.read == 1e6 * (225 / 4 + 23)
-    assert alone.queried == 60 * MIB
+    assert alone.queried == 50 * MIB
 
 
 def test_a_fold_by_hand() -> None:
-    # A gibibyte of everything, all of it large against ten mebibytes, and everybody changed.
+    # Gibibytes of everything, all of it large against ten mebibytes, and everybody changed. Of 100 days of
+    # events the fold looks at those of its 24 episodes and one more.
     rows = 1e8
-    tables = Tables((Size(rows, 10 * GIB),), Size(rows, 20 * GIB), Size(rows, 5 * GIB), Size(rows, 4 * GIB))
+    tables = Tables(
+        (Size(rows, 10 * GIB),), Size(rows, 20 * GIB), Size(rows, 5 * GIB), Size(rows, 4 * GIB), 100.0
+    )  # fmt: skip
     row = Row(public=100.0, record=200.0, event=50.0, events_a_change=0.5)
     bill = cost.fold_bill(tables, 1e8, Usage(), row)
     bounds = rows * 40 + 1e8 * 100
     users = bounds + 10 * MIB + 10 * GIB
     people = rows * 30 + 1e8 * 200 + 10 * MIB + 20 * GIB
-    events = rows * 30 + 0.5e8 * 50 + 10 * MIB
-    rest = 2 * 10 * MIB + 2 * 5 * GIB
+    events = rows * 38 * 0.25 + 0.5e8 * 50 + 10 * MIB
+    rest = 4 * 10 * MIB + 5 * GIB
     assert bill.queried == pytest.approx(bounds + users + people + events + rest)
+    assert bill.read == 5 * GIB
+    assert bill.unpruned - bill.queried - bill.read == pytest.approx(rows * 38 * 0.75)
 
 
 def test_drains_and_processes_against_the_quotas() -> None:
     assert Usage(episodes=24).drains == 24
-    assert Usage(episodes=1e6, drain_s=30).drains == 2880
+    assert Usage(episodes=1e6).drains == 1441, "every minute, and at the end"
+    assert Usage(episodes=1e6, drain_s=30, machines=2, processes=3, starts=2).drains == 5766
     assert cost.least_drain_s(1) == pytest.approx(57.6)
     assert cost.least_drain_s(10) == pytest.approx(576)
     assert cost.most_processes(Usage(episodes=24)) == 22
-    assert cost.most_processes(Usage(episodes=1e6, drain_s=600)) == 10, "1500 / 144"
+    assert cost.most_processes(Usage(episodes=1e6, starts=10)) == 6, "(1500 - 1440) / 10"
+    assert [cost.most_machines(Usage(drain_s=s)) for s in (30, 60, 600)] == [0, 1, 10]
     assert cost.most_processes(Usage(episodes=1e6, drain_s=30)) == 0
     tables = cost.tables_of(1e6, Row(), Usage())
-    used = {quota.what: quota for quota in cost.quotas(tables, 1e5, Usage(episodes=1e6))}
+    used = {quota.what: quota for quota in cost.quotas(tables, 1e5, Usage(episodes=1e6, drain_s=30))}
     assert not used["load jobs a day into gaelp_deltas"].kept
     assert used["DML in 10 s on gaelp_worlds"].kept
 

@@ -53,6 +53,13 @@ def refused(kind: str, message: str, reason: str = "") -> StoreError:
             "GAELP_BIGQUERY_LOCATION",
         ),
         ("NotFound", "Not found: Table p:d.t", "notFound", StoreError, "gaelp store init"),
+        (
+            "NotFound",
+            "Not found: Table p:d.t was not found in location US",
+            "notFound",
+            StoreError,
+            "gaelp store init",
+        ),
         ("ServiceUnavailable", "try later", "backendError", WarehouseAway, "gaelp store drain"),
         ("BadRequest", "Syntax error", "invalidQuery", StoreError, "gaelp store check"),
     ],
@@ -107,7 +114,7 @@ def test_the_outbox_lies_where_it_is_said_to(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_how_often_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drain_s() == 30.0
+    assert drain_s() == 60.0
     for given, seconds in (("0", 0.0), ("2.5", 2.5)):
         monkeypatch.setenv("GAELP_DRAIN_S", given)
         assert drain_s() == seconds

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
 
 import gaelp_env
 from agents.cli import main
+from agents.inspect import inspect_user
 from agents.store_care import copy_store
+from agents.store_moves import contents
 from gaelp_env.config_load import load_config
 from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import WorldExists
+from storage.shards import shard_url
 from storage.siblings import all_worlds
 from tests.storage.small import run
+from tests.worlds import SMALL
+from tests.worlds import play as play_world
 
 
 @pytest.fixture
@@ -38,36 +45,51 @@ def play(store: str, world: str = "demo", episodes: int = 1) -> None:
     env.close()
 
 
-def test_two_processes_play_on_and_people_remember(url: str) -> None:
-    script = f"""
-        import gymnasium as gym, numpy as np
-        import gaelp_env
-        env = gym.make("gaelp_env:AdMarket-tiny-v1", store={url!r}, world="demo")
-        env.reset(seed=1)
-        done = False
-        while not done:
-            done = env.step(np.full(env.action_space.shape, 0.5, np.float32))[3]
-        env.close()
-        """
-    run(script, seconds=300)
-    store = open_store(url, read_only=True, public=public_of)
-    first = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    sequence = store.worlds()[0].sequence
-    run(script.replace("seed=1", ""), seconds=300)
-    second = {row["user_id"]: row for row in store.rows("demo", "persistent_users")}
-    assert store.worlds()[0].sequence == sequence + 1
-    assert all(second[name]["created_at"] == row["created_at"] for name, row in first.items())
-    counts = [sum(row["episode_count"] for row in rows.values()) for rows in (first, second)]
-    assert counts[1] > counts[0] > 0
-    assert all(second[name]["episode_count"] >= row["episode_count"] for name, row in first.items())
-    assert store.count("demo", "episodes") == 2
-    place: Any = store.home
-    assert place.wire.query("SELECT COUNT(*) AS n FROM persistent_users")[0]["n"] == len(second)
-    store.close()
+FOUNDERS = ("sara_mobile_001", "mike_desktop_002", "lisa_tablet_003")
+EPISODE = """
+from gaelp_env.config_load import load_config
+from gaelp_env.world import World
+world = World.open({url!r}, config=load_config("founding"))
+for user in {users!r}:
+    print(world.get_or_create_user(user, f"{{user}}_episode_{episode}")["touchpoints"], end=" ")
+    world.record_touchpoint(user)
+world.close()
+"""
+
+
+def test_the_founding_scenario_across_processes_and_its_report(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = []
+    for episode in (1, 2):
+        said = run(EPISODE.format(url=url, users=FOUNDERS, episode=episode), seconds=300)
+        assert said.split() == [str(episode - 1)] * 3, "what was committed elsewhere is remembered"
+        store = open_store(url, read_only=True, public=public_of)
+        rows.append({row["user_id"]: row for row in store.rows("demo", "persistent_users")})
+        store.close()
+    first, last = rows
+    assert [last[user]["episode_count"] for user in FOUNDERS] == [2, 2, 2]
+    assert [last[user]["current_journey_state"] for user in FOUNDERS] == ["CONSIDERING"] * 3
+    assert all(last[user]["created_at"] == first[user]["created_at"] for user in FOUNDERS)
+    assert main(["inspect", "--store", url, "--json"]) == 0
+    (world,) = json.loads(capsys.readouterr().out)["worlds"]
+    assert [line["user_id"] for line in world["named"]] == sorted(FOUNDERS)
+    assert (world["episodes_finished"], world["users"]["met"]) == (6, 3)
+    assert (world["counts"]["user_episodes"], world["logged"]["touchpoints"]) == (6, 6)
+    assert main(["inspect", "--store", url]) == 0
+    printed = capsys.readouterr().out
+    named = ("found (met in an episode)", "episodes of users", "touchpoints", "conversions", "CONSIDERING")
+    assert all(line in printed for line in named)
+    journey = inspect_user(url, FOUNDERS[0])
+    labels = [episode["label"] for episode in journey["episodes_with_events"]]
+    assert labels == [f"{FOUNDERS[0]}_episode_{episode}" for episode in (1, 2)]
+    assert main(["inspect", "--store", url, "--user", FOUNDERS[0]]) == 0
+    told = capsys.readouterr().out
+    assert (told.count("ad seen"), "time span" in told, "CONSIDERING" in told) == (2, True, True)
 
 
 def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, last = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/b.db"
     play(first, episodes=2)
@@ -86,11 +108,22 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
     mine = json.loads(capsys.readouterr().out)
     assert main(["inspect", "--store", first, "--json"]) == 0
     assert _without_places(mine) == _without_places(json.loads(capsys.readouterr().out))
+    for place in (url, first):
+        assert main(["export", place, "--to", f"{tmp_path}/{place.partition(':')[0]}"]) == 0
+    capsys.readouterr()
+    for file in sorted((tmp_path / "sqlite").iterdir()):
+        assert parquet.read_table(tmp_path / "bigquery" / file.name).equals(parquet.read_table(file))
     play(url)
     play(first)
     assert main(["fold", "--store", url]) == 0
     assert main(["store", "check", url]) == 0
-    assert "persistent_users: fits" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "persistent_users: fits" in told
+    assert "drains every 60 s, 1 machine: up to 1,440 load jobs a day of 1,500\n" in told
+    with monkeypatch.context() as often:
+        often.setenv("GAELP_DRAIN_S", "30")
+        assert main(["store", "check", url]) == 0
+    assert "2,880 load jobs a day of 1,500, TOO MANY: set GAELP_DRAIN_S to 58" in capsys.readouterr().out
     places = [open_store(one, read_only=True, public=public_of) for one in (url, first)]
     worlds = [place.load("demo") for place in places]
     assert worlds[0].users.tobytes() == worlds[1].users.tobytes()
@@ -109,6 +142,32 @@ def test_a_world_of_shards_comes_to_the_warehouse_and_back_in_one_place(url: str
     copy_store(first, files)
     with pytest.raises(WorldExists, match="cannot be compared"):
         copy_store(files, url)
+
+
+def test_a_world_of_shards_moves_there_and_back_into_files_a_shard_at_a_time(
+    url: str, tmp_path: Path
+) -> None:
+    places = [f"sqlite:///{tmp_path}/a.db", url, f"sqlite:///{tmp_path}/b.db"]
+    World.create(places[0], "demo", config=SMALL, shards=2, shard=1, seed=5).close()
+    for shard in (0, 1):
+        opened = World.open(places[0], "demo", shard=shard)
+        opened.reset()
+        play_world(opened, 2 - shard)
+        opened.close()
+    for source, target in itertools.pairwise(places):
+        (line,) = copy_store(source, target, "demo")
+        assert (line["commit"], line["now"]) == (1, True)
+    assert not copy_store(places[1], places[2], "demo")[0]["now"]
+    ends = []
+    for place in (places[0], places[2]):
+        found = []
+        for shard in (0, 1):
+            store = open_store(shard_url(place, "demo", shard, 2), read_only=True, public=public_of)
+            found.append(contents(store, "demo", shard))
+            store.close()
+        assert all(one.counts["touchpoints"] and one.counts["persistent_users"] for one in found)
+        ends.append([one.checksum for one in found])
+    assert ends[0] == ends[1]
 
 
 def _without_places(report: Any) -> Any:
