@@ -77,9 +77,9 @@ def homes_of(place: str, line: WorldInfo) -> dict[int, str]:
 
 
 def in_one(url: str, birth: Birth) -> bool:
-    """Whether the shards of a world share a file or a dataset, out of which they go together only."""
+    """Whether the shards of a world share a file, out of which they go together only."""
     home = shard_url(url, birth.world, 0, birth.shards)
-    return birth.shards > 1 and read_url(url).scheme != "memory" and home == url
+    return birth.shards > 1 and read_url(url).scheme == "sqlite" and home == url
 
 
 def parts_of(place: str, line: WorldInfo) -> list[tuple[str, int | None]]:

@@ -21,7 +21,6 @@ from gaelp_env.config_load import load_config
 from gaelp_env.world import World
 from gaelp_env.world_public import public_of
 from storage import open_store
-from storage.base import WorldExists
 from storage.shards import shard_url
 from storage.siblings import all_worlds
 from tests.storage.small import run
@@ -131,17 +130,15 @@ def test_a_world_moves_to_the_warehouse_and_back_and_tools_read_it_there(
         place.close()
 
 
-def test_a_world_of_shards_comes_to_the_warehouse_and_back_in_one_place(url: str, tmp_path: Path) -> None:
+def test_a_world_of_shards_in_one_place_comes_to_the_warehouse_and_back(url: str, tmp_path: Path) -> None:
     first, last = "memory:shards-to-the-warehouse", f"sqlite:///{tmp_path}/b.db"
     World.create(first, "demo", config=load_config({"people.users": 60}), shards=2, seed=5).close()
     lines = [copy_store(source, target)[0] for source, target in ((first, url), (url, last), (first, url))]
     assert [line["state"] for line in lines] == ["copied", "copied", "there"]
     assert len({line["checksum"] for line in lines}) == 1
     assert [place for place, _ in all_worlds(last)] == [last]
-    files = f"sqlite:///{tmp_path}/c.db"
-    copy_store(first, files)
-    with pytest.raises(WorldExists, match="cannot be compared"):
-        copy_store(files, url)
+    copy_store(first, files := f"sqlite:///{tmp_path}/c.db")
+    assert copy_store(files, url)[0]["state"] == "there"
 
 
 def test_a_world_of_shards_moves_there_and_back_into_files_a_shard_at_a_time(
