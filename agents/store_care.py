@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +9,8 @@ from agents.store_moves import Watch, copy_worlds, nobody_watches
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import BadStoreURL, WorldNotFound
-from storage.family import siblings_of
+from storage.family import members
+from storage.family_names import infix_of, with_infix
 from storage.sqlite_copy import copy_file
 from storage.sqlite_repair import examine, repair
 from storage.urls import read_url, sqlite_url
@@ -65,12 +65,10 @@ def copy_store(
     to = read_url(target)
     if world is not None or {to.scheme, read_url(source).scheme} != {"sqlite"}:
         return copy_worlds(source, target, world, watch)
-    stem, suffix = os.path.splitext(to.name)
     main, files = read_url(source).name, _files(source)
     if to.name == main:
         raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
-    old_stem, old_suffix = os.path.splitext(main)
-    places = {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in files}
+    places = {path: with_infix(to.name, infix_of(path, main)) for path in files}
     lines = []
     for path, place in places.items():
         found, now = copy_file(path, place)
@@ -82,7 +80,7 @@ def _files(url: str) -> list[str]:
     address = read_url(url)
     if address.scheme != "sqlite":
         raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
-    files = [path for path in (address.name, *siblings_of(address.name)) if os.path.exists(path)]
+    files = members(address.name)
     if not files:
         raise WorldNotFound(f"There is no file for the store {url}; check the path.")
     return files

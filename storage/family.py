@@ -8,64 +8,16 @@ A world of several shards lives in no other files than `my.demo@0.db`, `my.demo@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 
 from storage import refusals
 from storage.base import Birth, Floor, StoreError
 from storage.clock import now_us
+from storage.family_names import main_path, shard_named, shard_paths, sibling_path, siblings_of
 from storage.sqlite_errors import told
 from storage.sqlite_open import open_reader
 from storage.sqlite_read import born_worlds, holders, standing
 from storage.sqlite_schema import BIRTH
-
-_BESIDE = (".lock", ".part", "-wal", "-shm", "-journal")
-"""Ends of the names of files that are no stores."""
-
-
-def sibling_path(path: str, world: str) -> str:
-    """The file that a sub-world has if it does not live in `path`."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{world.replace('/', '-')}{suffix}"
-
-
-def main_path(path: str, world: str) -> str | None:
-    """The file beside which `path` is the sibling of a sub-world; None if it is none."""
-    stem, suffix = os.path.splitext(path)
-    infix = "." + world.replace("/", "-")
-    return stem.removesuffix(infix) + suffix if "/" in world and stem.endswith(infix) else None
-
-
-def writing_locks(path: str, world: str) -> tuple[str, ...]:
-    """The files whose locks a writer of this world in this file holds."""
-    if "/" not in world or main_path(path, world) is not None:
-        return (path,)
-    return (path, sibling_path(path, world))
-
-
-def shard_path(path: str, world: str, shard: int) -> str:
-    """The file of one shard of a world that has several, beside the store file `path`."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{world}@{shard}{suffix}"
-
-
-def shard_named(path: str, world: str) -> tuple[str, int] | None:
-    """The store file beside which `path` holds a shard of a world, and which shard; None if it is none."""
-    stem, suffix = os.path.splitext(path)
-    found = re.fullmatch(rf"(.+)\.{re.escape(world)}@(\d+)", stem)
-    return (found[1] + suffix, int(found[2])) if found else None
-
-
-def shard_paths(path: str, world: str) -> dict[int, str]:
-    """Shard -> its file, for all that there are beside a store file."""
-    folder, name = os.path.split(path)
-    stem, suffix = os.path.splitext(name)
-    if not os.path.isdir(folder or "."):
-        return {}
-    named = re.compile(rf"{re.escape(f'{stem}.{world}@')}(\d+){re.escape(suffix)}")
-    found = [(entry, named.fullmatch(entry)) for entry in os.listdir(folder or ".")]
-    there = {int(match[1]): os.path.join(folder, entry) for entry, match in found if match}
-    return dict(sorted(there.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +114,29 @@ def other_home(path: str, world: str) -> str | None:
     return other if has_world(other, world) else None
 
 
-def siblings_of(path: str) -> list[str]:
-    """The files beside a store that may hold sub-worlds of it, in the order people count."""
-    folder, name = os.path.split(path)
-    stem, suffix = os.path.splitext(name)
-    if not os.path.isdir(folder or "."):
-        return []
-    named = re.compile(rf"{re.escape(stem)}\.[^/]*[-@][^/]*{re.escape(suffix)}")
-    found = [
-        entry for entry in os.listdir(folder or ".") if named.fullmatch(entry) and not entry.endswith(_BESIDE)
-    ]
-    return [os.path.join(folder, entry) for entry in sorted(found, key=_counting)]
+def members(path: str) -> list[str]:
+    """The files of a store that are there: the file itself, and those beside it that belong to it.
+
+    One that holds worlds of another store file alone does not, and one that cannot be read may.
+    """
+    there = [other for other in siblings_of(path) if _belongs(other, path)]
+    return [path, *there] if os.path.exists(path) else there
 
 
-def _counting(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+def _belongs(path: str, main: str) -> bool:
+    try:
+        with told(path):
+            connection = open_reader(path)
+            if connection is None:
+                return True
+            try:
+                worlds = [world for (world,) in connection.execute("SELECT DISTINCT world FROM worlds")]
+            finally:
+                connection.close()
+    except StoreError:
+        return True
+    mains = [shard_named(path, world) for world in worlds]
+    return not worlds or any(
+        (named is not None and named[0] == main) or ("/" in world and main_path(path, world) == main)
+        for world, named in zip(worlds, mains, strict=True)
+    )

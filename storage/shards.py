@@ -15,7 +15,8 @@ from weakref import WeakValueDictionary, finalize
 
 from storage import filelock, refusals
 from storage.base import Birth, CommitNotFound, Snapshot, Store, WorldBusy
-from storage.family import birth_in, shard_path, shard_paths
+from storage.family import birth_in
+from storage.family_names import shard_path, shard_paths
 from storage.shared import SharedStore, open_store
 from storage.siblings import url_beside
 from storage.urls import read_url

@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from storage import filelock, refusals
 from storage.base import Birth, WorldBusy
-from storage.family import check_family, shard_named, shard_path, writing_locks
+from storage.family import check_family
+from storage.family_names import shard_named, shard_path, writing_locks
 from storage.sqlite_errors import told
 from storage.sqlite_lease import reserve
 from storage.sqlite_open import close_writer, open_writer
