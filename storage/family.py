@@ -73,8 +73,12 @@ def floor_beside(path: str) -> Floor:
         named = shard_named(path, world)
         if named is None:
             return None
-        others = [other for other in shard_paths(named[0], world).items() if other[1] != path]
-        return min((_reached(there, world, number) for number, there in others), default=0)
+        known = birth_in(path, world)
+        shards = known.birth.shards if known is not None else 0
+        # What lies beyond is the seat of a birth that was given up, of a world with more shards.
+        there = shard_paths(named[0], world).items()
+        others = [(number, other) for number, other in there if other != path and number < shards]
+        return min((_reached(other, world, number) for number, other in others), default=0)
 
     return floor
 
