@@ -10,7 +10,7 @@ from typing import Any
 
 from gaelp_env.world_public import public_of
 from storage import open_store
-from storage.base import BadStoreURL, Store, StoreError, WorldExists, WorldInfo, WorldNotFound
+from storage.base import Arrival, BadStoreURL, Store, StoreError, WorldExists, WorldInfo, WorldNotFound
 from storage.moving import Digest, Head, Left, People, Portion, Rows
 from storage.shards import birth_of, shard_url
 from storage.shared import SharedStore
@@ -69,9 +69,9 @@ def copy_worlds(
 ) -> list[dict[str, Any]]:
     """Copies worlds as of their last commits, one after the other; each is compared with what was read.
 
-    A world arrives whole or not at all, one of several shards a shard at a time, so a run that was stopped is
-    run again: what has arrived is looked at and left. A world of that name that holds something else is never
-    touched.
+    A world arrives whole or not at all, one of several shards a shard at a time: until the last is there
+    nobody reads or plays it. So a run that was stopped is run again: what has arrived is looked at and left.
+    A world of that name that holds something else is never touched.
 
     Args:
       source, target: URLs of stores of any kind.
@@ -89,13 +89,14 @@ def copy_worlds(
     for place, line in chosen_worlds(source, world):
         name, parts, now = line.birth.world, [], False
         to = place_of(target, name, write=True)
+        arrival = Arrival("copy", tuple(one.shard for one in line.shards)) if line.birth.shards > 1 else None
         for shard, home in homes_of(place, line).items():
             reading = open_store(home, read_only=True, public=public_of)
             writing = open_store(shard_url(to, name, shard, line.birth.shards), public=public_of)
             try:
                 if reading.home is writing.home:
                     raise BadStoreURL(f"{source} and {target} are the same store; name another one.")
-                found, made = _copy(reading, writing, name, shard, watch)
+                found, made = _copy(reading, writing, name, shard, arrival, watch)
             finally:
                 writing.close()
                 reading.close()
@@ -115,7 +116,7 @@ def _together(parts: Sequence[Contents]) -> Contents:
 
 
 def _copy(
-    source: SharedStore, target: SharedStore, world: str, shard: int, watch: Watch
+    source: SharedStore, target: SharedStore, world: str, shard: int, arrival: Arrival | None, watch: Watch
 ) -> tuple[Contents, bool]:
     if any(
         one.shard == shard for line in target.worlds() if line.birth.world == world for one in line.shards
@@ -131,7 +132,7 @@ def _copy(
     portions = digest.passing(_watched(source.unload(world, shard), watch))
     head = next(portions)
     assert isinstance(head, Head)
-    lease = target.acquire(head.birth, shard, expected=None)
+    lease = target.acquire(head.birth, shard, expected=None, arrival=arrival)
     try:
         target.adopt([lease], chain([head], portions))
     finally:

@@ -11,43 +11,65 @@ import os
 from dataclasses import dataclass
 
 from storage import refusals
-from storage.base import Birth, Floor, StoreError
+from storage.arrivals import Born, check_arrival, lacking
+from storage.base import Arrival, Birth, Floor, StoreError
 from storage.clock import now_us
 from storage.family_names import main_path, shard_named, shard_paths, sibling_path, siblings_of
 from storage.sqlite_errors import told
 from storage.sqlite_open import open_reader
-from storage.sqlite_read import born_worlds, holders, standing
-from storage.sqlite_schema import BIRTH
+from storage.sqlite_read import born_worlds, holders, parts_of, standing
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The birth of a world as a file has it, and whether it is born or only reserved by somebody living."""
+    """A world as it was found.
+
+    Attributes:
+      born: the shards that are born, each with those with which it came into being.
+      awaited: the same of those that somebody living is about to bear.
+    """
 
     birth: Birth
-    born: bool
+    born: Born
+    awaited: Born
+
+    @property
+    def lacking(self) -> tuple[int, str] | None:
+        """The first shard that is still to come, and the act that brings it; see `arrivals.lacking`."""
+        return lacking(self.birth, self.born)
+
+    def check_whole(self, url: str) -> None:
+        """Raises StoreError, naming what is to be done, if some shards are still to come."""
+        self.check_act(url, "")
+
+    def check_act(self, url: str, act: str) -> None:
+        """As `check_whole`, unless it is `act` that brings them."""
+        found = self.lacking
+        if found is not None and found[1] != act:
+            raise refusals.unfinished(self.birth, url, *found)
 
 
 def birth_in(path: str, world: str) -> Known | None:
-    """How a world of a file was born, or is about to be; None if it is not there."""
+    """A world as a file has it, born or about to be; None if it is not there."""
     with told(path):
         connection = open_reader(path)
         if connection is None:
             return None
         try:
-            born = world in born_worlds(connection)
-            if not born and world not in holders(connection, now_us()):
-                return None
-            found = connection.execute(
-                f"SELECT {BIRTH} FROM worlds WHERE world = ? ORDER BY born IS NULL, lease_token = ''",
-                (world,),
-            ).fetchone()
-            return Known(Birth(*found), born)
+            found = parts_of(connection, world, now_us())
         finally:
             connection.close()
+    if not found:
+        return None
+    parts = {shard: (born, arrival) for shard, (born, _, arrival) in found.items()}
+    return Known(
+        next(iter(found.values()))[1],
+        {shard: arrival for shard, (born, arrival) in parts.items() if born},
+        {shard: arrival for shard, (born, arrival) in parts.items() if not born},
+    )
 
 
-def check_family(path: str, birth: Birth) -> None:
+def check_family(path: str, birth: Birth, arrival: Arrival | None) -> None:
     """Raises if a world that is reserved in `path` lives elsewhere in the family, or was born otherwise.
 
     Whoever gives birth reserves first and looks then: of two who do so at once, one at least sees the other.
@@ -58,10 +80,15 @@ def check_family(path: str, birth: Birth) -> None:
         raise refusals.exists_elsewhere(birth.world, main)
     for other in shard_paths(main, birth.world).values():
         found = None if other == path else birth_in(other, birth.world)
-        if found is not None and not named and birth.shards == 1:
-            raise refusals.exists_elsewhere(birth.world, other)
-        if found is not None and named and found.birth != birth:
+        if found is None:
+            continue
+        if named is None:
+            if birth.shards == 1:
+                raise refusals.exists_elsewhere(birth.world, other)
+            continue
+        if found.birth != birth:
             raise refusals.born_otherwise(birth.world)
+        check_arrival(birth, named[1], arrival, {**found.born, **found.awaited}, main)
 
 
 def floor_beside(path: str) -> Floor:

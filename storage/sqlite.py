@@ -19,6 +19,7 @@ import numpy as np
 
 from storage import filelock, leases, refusals
 from storage.base import (
+    Arrival,
     Batch,
     Birth,
     CommitInfo,
@@ -132,7 +133,9 @@ class SqlitePlace(Moves):
             assert connection is not None
             return count_rows(connection, world, table, self.where, at)
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """See Store."""
         checked_birth(birth, shard)
         with self.lock:
@@ -147,7 +150,9 @@ class SqlitePlace(Moves):
                 if self._writer is None:
                     self._recover()
                 with self._writing() as connection:
-                    lease = grant_lease(connection, self.where, birth, shard, expected, self._clock())
+                    lease = grant_lease(
+                        connection, self.where, birth, shard, expected, arrival, self._clock()
+                    )
                     if birth.world not in self._rosters:
                         self._rosters[birth.world] = read_roster(connection, self.where, birth.world)
             except BaseException:
@@ -156,7 +161,7 @@ class SqlitePlace(Moves):
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
             try:
                 if expected is None:
-                    settle_family(self.where, birth)
+                    settle_family(self.where, birth, arrival)
             except BaseException:
                 self._give_up(lease.token)
                 raise
