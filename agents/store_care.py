@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import asdict
 
@@ -11,7 +10,8 @@ from agents.store_resumed import COPIED, DIFFERS, THERE, Line, WorldsDiffer, dif
 from gaelp_env.world_public import public_of
 from storage import open_store
 from storage.base import BadStoreURL, WorldExists, WorldNotFound
-from storage.family import siblings_of
+from storage.family import members
+from storage.family_names import infix_of, with_infix
 from storage.sqlite_copy import copy_file
 from storage.sqlite_repair import examine, repair
 from storage.urls import read_url, sqlite_url
@@ -66,12 +66,10 @@ def copy_store(
     to = read_url(target)
     if world is not None or {to.scheme, read_url(source).scheme} != {"sqlite"}:
         return copy_worlds(source, target, world, watch)
-    stem, suffix = os.path.splitext(to.name)
     main, files = read_url(source).name, _files(source)
     if to.name == main:
         raise BadStoreURL(f"{source} and {target} are the same file; name another one.")
-    old_stem, old_suffix = os.path.splitext(main)
-    places = {path: stem + path.removeprefix(old_stem).removesuffix(old_suffix) + suffix for path in files}
+    places = {path: with_infix(to.name, infix_of(path, main)) for path in files}
     lines: list[Line] = []
     refused: list[str] = []
     for path, place in places.items():
@@ -109,7 +107,7 @@ def _by_world(path: str, place: str, refusal: str, watch: Watch) -> tuple[list[L
             if strangers and name not in there:
                 lines.append(left_out(target.url, name, line.sequence))
                 continue
-            found = line_of(target.url, [copy_part(source, target, name, None, watch)])
+            found = line_of(target.url, [copy_part(source, target, name, None, None, watch)])
             lines.append(found)
             if found["state"] == DIFFERS:
                 sentences.append(differing(found, source.url))
@@ -120,7 +118,7 @@ def _files(url: str) -> list[str]:
     address = read_url(url)
     if address.scheme != "sqlite":
         raise BadStoreURL(f"The store {url!r} is no file; name one, such as sqlite:///gaelp.db.")
-    files = [path for path in (address.name, *siblings_of(address.name)) if os.path.exists(path)]
+    files = members(address.name)
     if not files:
         raise WorldNotFound(f"There is no file for the store {url}; check the path.")
     return files

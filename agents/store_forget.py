@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.store_moves import chosen_worlds, homes_of
 from gaelp_env.world import World
-from gaelp_env.world_place import identities_of
+from gaelp_env.world_identities import identities_of
 from gaelp_env.world_public import public_of
 from gaelp_env.world_shards import Share
 from storage.base import WorldInfo

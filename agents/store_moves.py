@@ -22,7 +22,17 @@ from agents.store_resumed import (
 )
 from gaelp_env.world_public import public_of
 from storage import open_store
-from storage.base import BadStoreURL, Birth, Lease, Store, StoreError, WorldExists, WorldInfo, WorldNotFound
+from storage.base import (
+    Arrival,
+    BadStoreURL,
+    Birth,
+    Lease,
+    Store,
+    StoreError,
+    WorldExists,
+    WorldInfo,
+    WorldNotFound,
+)
 from storage.moving import Digest, Head, Left, People, Portion, Rows
 from storage.shards import birth_of, shard_url
 from storage.shared import SharedStore
@@ -94,9 +104,10 @@ def copy_worlds(
 ) -> list[Line]:
     """Copies worlds as of their last commits, one after the other; each is compared with what was read.
 
-    A world arrives whole or not at all, one of several shards a shard at a time, so a run that was stopped is
-    run again: what has arrived is looked at and left, also if the source has gone on since. A world of that
-    name that holds something else is never touched, and the others go on.
+    A world arrives whole or not at all, one of several shards a shard at a time: until the last is there
+    nobody reads or plays it. So a run that was stopped is run again: what has arrived is looked at and left,
+    also if the source has gone on since. A world of that name that holds something else is never touched, and
+    the others go on.
 
     Args:
       source, target: URLs of stores of any kind.
@@ -149,10 +160,12 @@ def _copy_world(place: str, to: str, line: WorldInfo, watch: Watch) -> Line:
             if reading.home is writing.home:
                 raise BadStoreURL(f"{place} and {to} are the same store; name another one.")
             pairs.append((reading, writing, shard))
+        shards = tuple(one.shard for one in line.shards)
+        arrival = Arrival("copy", shards) if line.birth.shards > 1 else None
         arrived = {}
         # Those that are there come first: nothing is added to a world that differs.
         for reading, writing, shard in sorted(pairs, key=lambda pair: not _holds(pair[1], name, pair[2])):
-            arrived[shard or 0] = copy_part(reading, writing, name, shard, watch)
+            arrived[shard or 0] = copy_part(reading, writing, name, shard, arrival, watch)
             if arrived[shard or 0].state == DIFFERS:
                 break
     return line_of(to, [arrived[shard] for shard in sorted(arrived)])
@@ -196,12 +209,18 @@ def _holds(store: Store, world: str, shard: int | None) -> bool:
 
 
 def copy_part(
-    source: SharedStore, target: SharedStore, world: str, shard: int | None, watch: Watch
+    source: SharedStore,
+    target: SharedStore,
+    world: str,
+    shard: int | None,
+    arrival: Arrival | None,
+    watch: Watch,
 ) -> Arrived:
     """Copies a world, or a shard of it, from one place to another, or looks at what is there.
 
     Args:
       shard: None for all that are in the source.
+      arrival: with which other shards it comes.
     Raises: StoreError; WorldExists if it lives elsewhere beside the target.
     """
     if _holds(target, world, shard):
@@ -217,7 +236,7 @@ def copy_part(
     leases: list[Lease] = []
     try:
         for each in head.stands:
-            leases.append(target.acquire(head.birth, each, expected=None))
+            leases.append(target.acquire(head.birth, each, expected=None, arrival=arrival))
         target.adopt(leases, chain([head], portions))
     finally:
         for lease in leases:

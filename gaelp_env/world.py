@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -19,13 +20,13 @@ from gaelp_env.chance import key_of
 from gaelp_env.config import MarketConfig
 from gaelp_env.market import Market
 from gaelp_env.population import SCHEMA
+from gaelp_env.world_founding import created, forked
 from gaelp_env.world_people import Names
 from gaelp_env.world_place import Place
 from gaelp_env.world_play import UNBORN, Play
-from gaelp_env.world_shards import Share
-from gaelp_env.world_upgrade import in_format_of, present
+from gaelp_env.world_upgrade import in_format_of, market_of
 from gaelp_env.world_words import Terms, checked_commit, checked_seed, config_of
-from storage.base import Birth, Erasure, NotAStore, Snapshot, Store, WorldExists, WorldNotFound
+from storage.base import Arrival, Birth, Erasure, Snapshot, Store, WorldNotFound
 
 
 class World(Play):
@@ -120,23 +121,20 @@ class World(Play):
         Args:
           seed: of its people and its luck; each shard's is derived from it.
           shards, shard: how many are born, and which of them is held.
+        Of several shards all are born, or nobody plays any; what was stopped is finished by the same again.
         Raises: WorldExists if there is one of that name, WorldBusy if its place is held.
         """
-        config = config or MarketConfig()
-        for each in (*(k for k in range(shards) if k != shard), shard):
-            created = cls.open(store, world, config=config, shards=shards, shard=each)
-            created._found(created._place.share.born(config, seed), config, parent="")
-            if each != shard:
-                created.close()
-        return created
+        opened = partial(cls.open, store, world, config=config, shards=shards)
+        return created(lambda k: opened(shard=k), config or MarketConfig(), seed, shards, shard)
 
     def fork(self, store: str | Store | None, world: str, *, at: str | int = "latest") -> World:
         """A new world of its own, copied from a commit of this one; its event tables begin empty.
 
         Fed the same actions, it plays on as this one did from there, bit for bit.
 
-        Of several shards all are copied, the "latest" being what every one has reached (the barrier); a fork
-        that was killed in between is finished by forking at the same commit again. The same shard is held.
+        Of several shards all are copied, the "latest" being what every one has reached (the barrier), or
+        nobody plays any; a fork that was stopped in between is finished by forking again `at` its commit,
+        whatever the source has done meanwhile. The same shard is held.
 
         Args:
           store, world: where the copy lives, and its name.
@@ -151,51 +149,21 @@ class World(Play):
                 f"World {self.name!r} was opened without a store and keeps no commits to fork; "
                 "open it in a store, such as 'memory:mine'."
             )
-        pinned = self._pinned if at == "latest" else None
-        snapshots = self._place.committed(at if pinned is None else self.terms.pin, pinned)
-        commit = min(snapshot.sequence for snapshot in snapshots)
-        parent = f"{snapshots[0].birth.world}@{commit}"
-        config = config_of(snapshots[0].birth, None, self.url)
-        return self._forked(snapshots, store, world, config, parent)
+        return forked(self, store, world, at, self._pinned if at == "latest" else None)
 
-    def _forked(
-        self,
-        snapshots: list[Snapshot],
-        store: str | Store | None,
-        world: str,
-        config: MarketConfig,
-        parent: str,
-    ) -> World:
-        """Births a world from the shards of another, in that order; the last one stays held."""
-        there = 0
-        for snapshot in snapshots:
-            shards = snapshot.birth.shards
-            fork = World.open(store, world, config=config, shards=shards, shard=snapshot.shard)
-            fork.names = Names(dict(snapshot.names))
-            market = _market_of(snapshot, Share(snapshot.shard, shards).of(config), self.url)
-            market.population.note_changed()
-            last = snapshot is snapshots[-1]
-            try:
-                fork._found(market, config, parent)
-            except WorldExists:
-                # A fork that was killed has some of the shards, and is finished by the same one again.
-                known = fork.place.known
-                there += 1
-                if known is None or known.parent != parent or there == shards:
-                    raise
-                if last:
-                    fork.reset()
-                    fork.hold()
-            if not last:
-                fork.close()
-        return fork
+    def found(
+        self, market: Market, config: MarketConfig, parent: str, arrival: Arrival | None = None
+    ) -> None:
+        """Commits the birth of a world, with the people of `market`, and keeps the lease.
 
-    def _found(self, market: Market, config: MarketConfig, parent: str) -> None:
-        """Commits the birth of a world, with the people of `market`, and keeps the lease."""
+        Args:
+          parent: of a fork, as Birth has it; else "".
+          arrival: with which other shards it comes into being.
+        """
         try:
-            self._place.open()
-            self.birth = self._birth_of(self.name, config, parent)
-            self._place.hold(self.birth, None)
+            self._place.open(whole=False)
+            self.birth = self.birth_of(self.name, config, parent)
+            self._place.hold(self.birth, None, arrival)
             self._outbox.pack_birth(self.name, self._place.share, market, self.names)
             self._place.commit(self._outbox.batches)
         except BaseException:
@@ -277,7 +245,8 @@ class World(Play):
             self._place.close()
             raise
 
-    def _birth_of(self, name: str, config: MarketConfig, parent: str) -> Birth:
+    def birth_of(self, name: str, config: MarketConfig, parent: str) -> Birth:
+        """How a new world comes into being."""
         shards = self._place.share.shards
         return Birth(name, config.to_json(), config.fingerprint(), SCHEMA, shards, parent)
 
@@ -287,7 +256,7 @@ class World(Play):
         if known is not None:
             config_of(known, self._given, self.url)
             return known
-        return self._birth_of(self.name, self._given or MarketConfig(), "")
+        return self.birth_of(self.name, self._given or MarketConfig(), "")
 
     def _bear(self, seed: int) -> None:
         """Makes the people of a world, or of a shard, that has never been committed."""
@@ -299,7 +268,7 @@ class World(Play):
 
     def _restore(self, snapshot: Snapshot) -> None:
         config = config_of(snapshot.birth, self._given, self.url)
-        self.market = _market_of(snapshot, self._place.share.of(config), self.url)
+        self.market = market_of(snapshot, self._place.share.of(config), self.url)
         self.birth, self.sequence = snapshot.birth, snapshot.sequence
         self.names = Names(dict(snapshot.names))
         self.market.mark()
@@ -391,10 +360,3 @@ class World(Play):
         erasure = self._place.forget(numbers)
         records = erasure.erased["records"] + len(gone)  # who has just left had one until then
         return replace(erasure, erased={**erasure.erased, "records": records})
-
-
-def _market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
-    try:
-        return Market.restored(config, *present(snapshot), recount=snapshot.erased)
-    except ValueError as error:
-        raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

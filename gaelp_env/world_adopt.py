@@ -38,7 +38,7 @@ def found_with(store: str | Store, world: str, config: MarketConfig, people: Ado
     market = market_of(config, people, seed)
     adopting = World.open(store, world, config=config)
     adopting.names = Names(dict(people.names))
-    adopting._found(market, config, parent="")
+    adopting.found(market, config, parent="")
     return adopting
 
 

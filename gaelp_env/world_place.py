@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, Protocol
 
 import numpy as np
 
+from gaelp_env.world_identities import identities_of
 from gaelp_env.world_public import public_of
 from gaelp_env.world_shards import Share, checked_shards
 from storage import open_store
 from storage.base import (
+    Arrival,
     BadStoreURL,
     BadWorldName,
     Batch,
@@ -29,8 +30,17 @@ from storage.base import (
     WorldMoved,
     WorldNotFound,
 )
-from storage.refusals import all_busy, no_such_shard, other_shards, unfinished_fork, unnamed_shard
-from storage.shards import OwnShard, birth_of, free_shard, load_beside, load_shards, shard_url
+from storage.refusals import all_busy, no_such_shard, other_shards, unnamed_shard
+from storage.shards import (
+    Known,
+    OwnShard,
+    free_shard,
+    known_in,
+    known_of,
+    load_beside,
+    load_shards,
+    shard_url,
+)
 from storage.siblings import SubWorld, free_subworld, place_of
 
 HEARTBEAT_S = 5.0
@@ -45,7 +55,6 @@ class Place:
     Attributes:
       name: of the world; "stem/*" until the first free sub-world was taken.
       url: of the store in which it lives, as far as known.
-      known: how the world was born, as found when its place was last looked for; None if it was not there.
       lease: the right to commit, or None.
     """
 
@@ -77,13 +86,18 @@ class Place:
         self._store: Store | None = None
         self._claimed: SubWorld | OwnShard | None = None
         self._asked, self._shard, self._shards = shards, shard, shards
-        self.known: Birth | None = None
+        self._known: Known | None = None
         self._beat, self._process = 0.0, os.getpid()
 
     @property
     def private(self) -> bool:
         """Whether no store was given: nobody else can ever read a commit, so none is made."""
         return self._private
+
+    @property
+    def known(self) -> Birth | None:
+        """How the world was born, as found when its place was last looked for; None if it was not there."""
+        return self._known.birth if self._known is not None else None
 
     @property
     def held(self) -> bool:
@@ -116,19 +130,30 @@ class Place:
             self._settle()
         return self.wildcard or self.shard is None
 
-    def open(self) -> None:
-        """Opens the store for writing, where the world lives or will live. Nothing is touched yet."""
+    def open(self, *, whole: bool = True) -> None:
+        """Opens the store for writing, where the world lives or will live. Nothing is touched yet. A world of
+        which shards are still to come is refused if it must be `whole`."""
         if self._store is None:
-            self._open(self._located(write=True))
+            self._open(self._located(write=True, whole=whole))
+
+    def begun(self) -> Known | None:
+        """The world as it is there, if shards of it are still to come (see storage.arrivals); else None."""
+        self._settle(whole=False)
+        return self._known if self._known is not None and self._known.lacking else None
+
+    def there(self, known: Known) -> list[Snapshot]:
+        """The shards of a world that are there, as of their last commits."""
+        with self._read_all(known.born) as stores:
+            return [store.load(self.name, shard) for shard, store in stores.items()]
 
     def read(self) -> Snapshot | None:
         """The world's last commit, or None if there is no such world yet. Keeps the store open."""
+        if self._store is not None and self.lease is None and self.share.shards > 1 and not self._claimed:
+            self._settle()
         self.open()
         try:
             return self._opened().load(self.name, self.share.shard)
         except WorldNotFound:
-            if self.known is not None and self.known.parent:
-                raise unfinished_fork(self.name, self.share.shard, self.known.parent) from None
             return None
 
     def read_only(self, at: str | int = "latest") -> Snapshot:
@@ -145,12 +170,15 @@ class Place:
         with self._read_all() as stores:
             return load_shards(stores, self.name, at, [self.shard])[0]
 
-    def committed(self, at: str | int = "latest", own: Snapshot | None = None) -> list[Snapshot]:
+    def committed(
+        self, at: str | int = "latest", own: Snapshot | None = None, *, near: bool = False
+    ) -> list[Snapshot]:
         """All shards as of a commit, this one's own last; from where they are open, as `read_only`.
 
         Args:
           own: this shard, if it was read before; the others are as of `at` if that is a number, else as near
             to it as they go.
+          near: a shard that has not kept that commit may be as of the nearest one that it has.
         """
         self._settle()
         if own is not None and own.birth.shards == 1:
@@ -160,14 +188,14 @@ class Place:
             others = [shard for shard in stores if shard != mine]
             if own is not None:
                 return [*load_beside(stores, own, at, others), own]
-            return load_shards(stores, self.name, at, [*others, mine])
+            return load_shards(stores, self.name, at, [*others, mine], near=near)
 
     @contextmanager
-    def _read_all(self) -> Iterator[dict[int, Store]]:
-        """The stores of all shards: this one's own if it is open, others opened for reading."""
+    def _read_all(self, shards: Iterable[int] | None = None) -> Iterator[dict[int, Store]]:
+        """The stores of all shards, or of some: this one's own if it is open, others opened for reading."""
         with ExitStack() as opened:
             stores: dict[int, Store] = {}
-            for shard in range(self._shards or 1):
+            for shard in range(self._shards or 1) if shards is None else shards:
                 url = self._url_of(shard, write=False)
                 if not isinstance(self._given, str):
                     stores[shard] = self._given
@@ -224,18 +252,19 @@ class Place:
             raise all_busy(self.name, self.url, [""] * shards)
         self._shard = number
 
-    def hold(self, birth: Birth, expected: int | None) -> None:
+    def hold(self, birth: Birth, expected: int | None, arrival: Arrival | None = None) -> None:
         """Takes the lease if it is not held yet.
 
         Args:
           birth: of the world.
           expected: the commit that the world must be at; None: it must be new.
+          arrival: with which other shards a new one comes into being.
         Raises: WorldBusy, WorldMoved, WorldExists.
         """
         if self.lease is not None:
             return
         try:
-            self.lease = self._opened().acquire(birth, self.share.shard, expected=expected)
+            self.lease = self._opened().acquire(birth, self.share.shard, expected=expected, arrival=arrival)
         except WorldBusy:
             # Another process was faster with the file; a new sub-world may be born in a file beside it.
             place = self._located(write=True)
@@ -326,8 +355,8 @@ class Place:
             if isinstance(self._given, str):
                 store.close()
 
-    def _located(self, *, write: bool) -> str:
-        self._settle()
+    def _located(self, *, write: bool, whole: bool = True) -> str:
+        self._settle(whole=whole)
         return self._url_of(self.share.shard, write=write)
 
     def _url_of(self, shard: int, *, write: bool) -> str:
@@ -337,16 +366,16 @@ class Place:
             return shard_url(self._given, self.name, shard, self._shards)
         return place_of(self._given, self.name, write=write)
 
-    def _settle(self) -> None:
-        """Finds out how many shards the world has. Raises StoreError if that is not what was asked for."""
+    def _settle(self, *, whole: bool = True) -> None:
+        """Finds out how many shards the world has. Raises StoreError if that is not what was asked for, or if
+        some of them are still to come and it must be `whole`."""
         if "/" in self.name:
             self._shards = 1
             return
-        if isinstance(self._given, str):
-            self.known = birth_of(self._given, self.name)
-        else:
-            lines = (line.birth for line in self._given.worlds())
-            self.known = next((birth for birth in lines if birth.world == self.name), None)
+        given = self._given
+        self._known = known_of(given, self.name) if isinstance(given, str) else known_in(given, self.name)
+        if whole and self._known is not None:
+            self._known.check_whole(self.url)
         there = self.known.shards if self.known is not None else self._asked or 1
         if self._asked not in (None, there):
             raise other_shards(self.name, self.url, there, self._asked or 1)
@@ -366,26 +395,6 @@ class Place:
         if self._store is None:
             raise StoreError(f"World {self.name!r} is not open; reset() opens it.")
         return self._store
-
-
-class Asked(Protocol):
-    """A store, or a world of several shards as one."""
-
-    def rows(
-        self, world: str, table: str, *, where: Mapping[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]: ...
-
-    def numbers(self, world: str, user_ids: Sequence[str]) -> Mapping[str, int]: ...
-
-
-def identities_of(store: Asked, world: str, *user_ids: str) -> dict[int, str]:
-    """See Place.identities; of all shards in a store."""
-    ids = set(user_ids)
-    for user_id in user_ids:
-        for row in list(store.rows(world, "persistent_users", where={"user_id": user_id})):
-            same = {"canonical_user_id": row["canonical_user_id"]}
-            ids |= {str(one["user_id"]) for one in store.rows(world, "persistent_users", where=same)}
-    return {number: name for name, number in sorted(store.numbers(world, sorted(ids)).items())}
 
 
 def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:

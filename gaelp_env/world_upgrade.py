@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gaelp_env.config import MarketConfig
 from gaelp_env.config_load import load_config
 from gaelp_env.ledger import RECORD
+from gaelp_env.market import Market
 from gaelp_env.population import COUNT_MOST, NEVER_S, SCHEMA, USER
 from storage.base import Batch, Birth, NotAStore, Snapshot
 
@@ -267,3 +269,11 @@ def _carried(rows: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         if name in (rows.dtype.names or ()) and rows.dtype[name] == dtype[name]:
             made[name] = rows[name]
     return made
+
+
+def market_of(snapshot: Snapshot, config: MarketConfig, url: str) -> Market:
+    """The market of a snapshot, in the format of now. Raises NotAStore if it cannot be read."""
+    try:
+        return Market.restored(config, *present(snapshot), recount=snapshot.erased)
+    except ValueError as error:
+        raise NotAStore(f"World {snapshot.birth.world!r} in {url} cannot be read. {error}") from error

@@ -24,6 +24,7 @@ from storage.errors import WorldBusy as WorldBusy
 from storage.errors import WorldExists as WorldExists
 from storage.errors import WorldMoved as WorldMoved
 from storage.errors import WorldNotFound as WorldNotFound
+from storage.reports import Arrival as Arrival
 from storage.reports import CommitInfo as CommitInfo
 from storage.reports import Erasure as Erasure
 from storage.reports import ShardInfo as ShardInfo
@@ -242,13 +243,18 @@ class Store(Protocol):
         """
         ...
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """Takes the write lease of a world that exists at sequence `expected`, or of a new
         one (`expected=None`: the world must not exist yet; it comes into being with the
         commit of sequence 0, and is listed from then on).
 
-        Raises WorldBusy (a living holder), WorldMoved (another sequence than expected),
-        WorldExists (expected None, but it is there).
+        Args:
+          arrival: with which other shards a new one comes into being: the store keeps it beside the shard,
+            and nobody else is given the lease of one that is still to come.
+        Raises: WorldBusy (a living holder), WorldMoved (another sequence than expected), WorldExists
+          (expected None, but it is there), StoreError for a shard that another act is to bring.
         """
         ...
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from storage import refusals
 from storage.base import (
+    Arrival,
     Batch,
     Birth,
     Floor,
@@ -66,7 +67,9 @@ class BigQueryPlace(Looks, Keeping):
 
     # ---- leases
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """See Store."""
         checked_birth(birth, shard)
         with self.lock:
@@ -79,7 +82,7 @@ class BigQueryPlace(Looks, Keeping):
             if self.outbox.waiting(birth.world, shard):
                 self.drain()
             lease, stands = take(
-                self.wire, self.outbox, birth, shard, expected, self._tokens(), self._clock()
+                self.wire, self.outbox, birth, shard, expected, arrival, self._tokens(), self._clock()
             )
             shards = stands.of(birth.world)
             deltas = read_deltas(self.wire, self.outbox, birth.world, shards)

@@ -123,7 +123,7 @@ class Keeping:
     def _fold_unheld(self, stands: Stands, world: str, shard: int) -> int:
         stand = stands.shards[world, shard]
         lease, now = take(
-            self.wire, self.outbox, stand.birth, shard, stand.sequence, self._tokens(), self._clock()
+            self.wire, self.outbox, stand.birth, shard, stand.sequence, None, self._tokens(), self._clock()
         )
         try:
             # For the order of births all worlds count.

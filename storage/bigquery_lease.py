@@ -12,7 +12,8 @@ from dataclasses import astuple
 from typing import Any
 
 from storage import leases, refusals
-from storage.base import Birth, Lease
+from storage.arrivals import Born, check_arrival
+from storage.base import Arrival, Birth, Lease
 from storage.bigquery_client import Wire
 from storage.bigquery_outbox import Outbox
 from storage.bigquery_sql import ACQUIRE, HEARTBEAT, LEASES, RELEASE, SETTLE
@@ -30,6 +31,7 @@ def take(
     birth: Birth,
     shard: int,
     expected: int | None,
+    arrival: Arrival | None,
     mine: Sequence[str],
     wall_us: int,
 ) -> tuple[Lease, Stands]:
@@ -42,6 +44,8 @@ def take(
     stands = read_stands(wire, outbox, None if expected is None else birth.world)
     known = stands.shards.get((birth.world, shard))
     _check(wire, stands, known, birth, shard, expected)
+    if expected is None:
+        check_arrival(birth, shard, arrival, _beside(stands, birth.world, shard, mine, wall_us), wire.where)
     holder = known.holder(mine, wall_us) if known else ""
     if holder:
         raise refusals.busy(birth.world, shard, holder)
@@ -56,7 +60,8 @@ def take(
         {
             "world": birth.world, "shard": shard, "before": epoch, "token": lease.token, "wall": wall_us,
             "reserve": expected is None, "config": birth.config, "fingerprint": birth.fingerprint,
-            "schema": birth.schema, "shards": birth.shards, "parent": birth.parent, **named,
+            "schema": birth.schema, "shards": birth.shards, "parent": birth.parent,
+            "arrival": arrival.text() if arrival is not None else "", **named,
         },
         f"gaelp-acquire-{lease.token}",
     )  # fmt: skip
@@ -97,6 +102,15 @@ def _check(
         taken = stand.born or stand.row["lease_token"]
         if taken and other != birth.world and table_key(other) == table_key(birth.world):
             raise refusals.same_table(birth.world, other)
+
+
+def _beside(stands: Stands, world: str, shard: int, mine: Sequence[str], wall_us: int) -> Born:
+    """The other shards of a world that are born, or about to be, and with which they come."""
+    return {
+        other: stand.arrival
+        for (name, other), stand in stands.shards.items()
+        if name == world and other != shard and (stand.born or stand.holder(mine, wall_us))
+    }
 
 
 def read_names(wire: Wire) -> list[str]:

@@ -56,12 +56,12 @@ WHEN MATCHED AND t.lease_epoch = @before THEN UPDATE SET
   lease_heard_us = @wall,
   config = IF(@reserve, @config, t.config), fingerprint = IF(@reserve, @fingerprint, t.fingerprint),
   schema = IF(@reserve, @schema, t.schema), shards = IF(@reserve, @shards, t.shards),
-  parent = IF(@reserve, @parent, t.parent)
+  parent = IF(@reserve, @parent, t.parent), arrival = IF(@reserve, @arrival, t.arrival)
 WHEN NOT MATCHED AND @before = 0 THEN INSERT
-  (world, shard, config, fingerprint, schema, shards, parent, keep_commits, keep_hours, erased_at, version,
-   lease_epoch, lease_settled, lease_from, lease_token, {_PROCESS}, lease_since_us, lease_heard_us)
+  (world, shard, config, fingerprint, schema, shards, parent, arrival, keep_commits, keep_hours, erased_at,
+   version, lease_epoch, lease_settled, lease_from, lease_token, {_PROCESS}, lease_since_us, lease_heard_us)
 VALUES
-  (s.world, s.shard, @config, @fingerprint, @schema, @shards, @parent, 1, 0.0, -1, 0,
+  (s.world, s.shard, @config, @fingerprint, @schema, @shards, @parent, @arrival, 1, 0.0, -1, 0,
    1, 1, -1, @token, @host, @boot, @space, @pid, @started, @wall, @wall)"""
 """Takes a lease if its epoch is the one that was read: 2 rows change if so, else 1, the anchor."""
 

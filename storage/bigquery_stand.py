@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage import leases, refusals
-from storage.base import Birth, CommitInfo, NotAStore, ShardInfo, StoreError, WorldInfo
+from storage.base import Arrival, Birth, CommitInfo, NotAStore, ShardInfo, StoreError, WorldInfo
 from storage.bigquery_client import Wire
 from storage.bigquery_entries import Entry, read_body
 from storage.bigquery_outbox import Outbox
@@ -67,6 +67,11 @@ class Stand:
         return Birth(
             *(self.row[name] for name in ("world", "config", "fingerprint", "schema", "shards", "parent"))
         )
+
+    @property
+    def arrival(self) -> Arrival | None:
+        """With which other shards it came into being."""
+        return Arrival.read(self.row["arrival"])
 
     @property
     def base(self) -> int:
@@ -181,7 +186,13 @@ class Stands:
         for world in self.born():
             found = self.of(world)
             shards = tuple(
-                ShardInfo(shard, stand.sequence, json.loads(stand.summary), stand.holder(mine, wall_us) or "")
+                ShardInfo(
+                    shard,
+                    stand.sequence,
+                    json.loads(stand.summary),
+                    stand.holder(mine, wall_us) or "",
+                    stand.arrival,
+                )
                 for shard, stand in found.items()
             )
             lines.append(

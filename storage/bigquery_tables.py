@@ -87,6 +87,7 @@ worlds_table = Table(
     {
         "world": "STRING", "shard": "INT64", "format": "INT64", "kinds": "STRING",
         "config": "STRING", "fingerprint": "STRING", "schema": "INT64", "shards": "INT64", "parent": "STRING",
+        "arrival": "STRING",
         "born_us": "INT64", "users_table": "STRING", "dtype": "STRING", "folded": "INT64",
         "base_sequence": "INT64", "base_stamp_us": "INT64", "base_market": "BYTES", "base_summary": "STRING",
         "keep_commits": "INT64", "keep_hours": "FLOAT64", "erased_at": "INT64", "version": "INT64",

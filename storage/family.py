@@ -8,94 +8,68 @@ A world of several shards lives in no other files than `my.demo@0.db`, `my.demo@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 
 from storage import refusals
-from storage.base import Birth, Floor, StoreError
+from storage.arrivals import Born, check_arrival, lacking
+from storage.base import Arrival, Birth, Floor, StoreError
 from storage.clock import now_us
+from storage.family_names import main_path, shard_named, shard_paths, sibling_path, siblings_of
 from storage.sqlite_errors import told
 from storage.sqlite_open import open_reader
-from storage.sqlite_read import born_worlds, holders, standing
-from storage.sqlite_schema import BIRTH
-
-_BESIDE = (".lock", ".part", "-wal", "-shm", "-journal")
-"""Ends of the names of files that are no stores."""
-
-
-def sibling_path(path: str, world: str) -> str:
-    """The file that a sub-world has if it does not live in `path`."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{world.replace('/', '-')}{suffix}"
-
-
-def main_path(path: str, world: str) -> str | None:
-    """The file beside which `path` is the sibling of a sub-world; None if it is none."""
-    stem, suffix = os.path.splitext(path)
-    infix = "." + world.replace("/", "-")
-    return stem.removesuffix(infix) + suffix if "/" in world and stem.endswith(infix) else None
-
-
-def writing_locks(path: str, world: str) -> tuple[str, ...]:
-    """The files whose locks a writer of this world in this file holds."""
-    if "/" not in world or main_path(path, world) is not None:
-        return (path,)
-    return (path, sibling_path(path, world))
-
-
-def shard_path(path: str, world: str, shard: int) -> str:
-    """The file of one shard of a world that has several, beside the store file `path`."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{world}@{shard}{suffix}"
-
-
-def shard_named(path: str, world: str) -> tuple[str, int] | None:
-    """The store file beside which `path` holds a shard of a world, and which shard; None if it is none."""
-    stem, suffix = os.path.splitext(path)
-    found = re.fullmatch(rf"(.+)\.{re.escape(world)}@(\d+)", stem)
-    return (found[1] + suffix, int(found[2])) if found else None
-
-
-def shard_paths(path: str, world: str) -> dict[int, str]:
-    """Shard -> its file, for all that there are beside a store file."""
-    folder, name = os.path.split(path)
-    stem, suffix = os.path.splitext(name)
-    if not os.path.isdir(folder or "."):
-        return {}
-    named = re.compile(rf"{re.escape(f'{stem}.{world}@')}(\d+){re.escape(suffix)}")
-    found = [(entry, named.fullmatch(entry)) for entry in os.listdir(folder or ".")]
-    there = {int(match[1]): os.path.join(folder, entry) for entry, match in found if match}
-    return dict(sorted(there.items()))
+from storage.sqlite_read import born_worlds, holders, parts_of, standing
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The birth of a world as a file has it, and whether it is born or only reserved by somebody living."""
+    """A world as it was found.
+
+    Attributes:
+      born: the shards that are born, each with those with which it came into being.
+      awaited: the same of those that somebody living is about to bear.
+    """
 
     birth: Birth
-    born: bool
+    born: Born
+    awaited: Born
+
+    @property
+    def lacking(self) -> tuple[int, str] | None:
+        """The first shard that is still to come, and the act that brings it; see `arrivals.lacking`."""
+        return lacking(self.birth, self.born)
+
+    def check_whole(self, url: str) -> None:
+        """Raises StoreError, naming what is to be done, if some shards are still to come."""
+        self.check_act(url, "")
+
+    def check_act(self, url: str, act: str) -> None:
+        """As `check_whole`, unless it is `act` that brings them."""
+        found = self.lacking
+        if found is not None and found[1] != act:
+            raise refusals.unfinished(self.birth, url, *found)
 
 
 def birth_in(path: str, world: str) -> Known | None:
-    """How a world of a file was born, or is about to be; None if it is not there."""
+    """A world as a file has it, born or about to be; None if it is not there."""
     with told(path):
         connection = open_reader(path)
         if connection is None:
             return None
         try:
-            born = world in born_worlds(connection)
-            if not born and world not in holders(connection, now_us()):
-                return None
-            found = connection.execute(
-                f"SELECT {BIRTH} FROM worlds WHERE world = ? ORDER BY born IS NULL, lease_token = ''",
-                (world,),
-            ).fetchone()
-            return Known(Birth(*found), born)
+            found = parts_of(connection, world, now_us())
         finally:
             connection.close()
+    if not found:
+        return None
+    parts = {shard: (born, arrival) for shard, (born, _, arrival) in found.items()}
+    return Known(
+        next(iter(found.values()))[1],
+        {shard: arrival for shard, (born, arrival) in parts.items() if born},
+        {shard: arrival for shard, (born, arrival) in parts.items() if not born},
+    )
 
 
-def check_family(path: str, birth: Birth) -> None:
+def check_family(path: str, birth: Birth, arrival: Arrival | None) -> None:
     """Raises if a world that is reserved in `path` lives elsewhere in the family, or was born otherwise.
 
     Whoever gives birth reserves first and looks then: of two who do so at once, one at least sees the other.
@@ -106,10 +80,13 @@ def check_family(path: str, birth: Birth) -> None:
         raise refusals.exists_elsewhere(birth.world, main)
     for other in shard_paths(main, birth.world).values():
         found = None if other == path else birth_in(other, birth.world)
-        if found is not None and not named:
+        if found is None:
+            continue
+        if named is None:
             raise refusals.exists_elsewhere(birth.world, other)
-        if found is not None and named and found.birth != birth:
+        if found.birth != birth:
             raise refusals.born_otherwise(birth.world)
+        check_arrival(birth, named[1], arrival, {**found.born, **found.awaited}, main)
 
 
 def floor_beside(path: str) -> Floor:
@@ -121,8 +98,12 @@ def floor_beside(path: str) -> Floor:
         named = shard_named(path, world)
         if named is None:
             return None
-        others = [other for other in shard_paths(named[0], world).items() if other[1] != path]
-        return min((_reached(there, world, number) for number, there in others), default=0)
+        known = birth_in(path, world)
+        shards = known.birth.shards if known is not None else 0
+        # What lies beyond is the seat of a birth that was given up, of a world with more shards.
+        there = shard_paths(named[0], world).items()
+        others = [(number, other) for number, other in there if other != path and number < shards]
+        return min((_reached(other, world, number) for number, other in others), default=0)
 
     return floor
 
@@ -162,18 +143,29 @@ def other_home(path: str, world: str) -> str | None:
     return other if has_world(other, world) else None
 
 
-def siblings_of(path: str) -> list[str]:
-    """The files beside a store that may hold sub-worlds of it, in the order people count."""
-    folder, name = os.path.split(path)
-    stem, suffix = os.path.splitext(name)
-    if not os.path.isdir(folder or "."):
-        return []
-    named = re.compile(rf"{re.escape(stem)}\.[^/]*[-@][^/]*{re.escape(suffix)}")
-    found = [
-        entry for entry in os.listdir(folder or ".") if named.fullmatch(entry) and not entry.endswith(_BESIDE)
-    ]
-    return [os.path.join(folder, entry) for entry in sorted(found, key=_counting)]
+def members(path: str) -> list[str]:
+    """The files of a store that are there: the file itself, and those beside it that belong to it.
+
+    One that holds worlds of another store file alone does not, and one that cannot be read may.
+    """
+    there = [other for other in siblings_of(path) if _belongs(other, path)]
+    return [path, *there] if os.path.exists(path) else there
 
 
-def _counting(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+def _belongs(path: str, main: str) -> bool:
+    try:
+        with told(path):
+            connection = open_reader(path)
+            if connection is None:
+                return True
+            try:
+                worlds = [world for (world,) in connection.execute("SELECT DISTINCT world FROM worlds")]
+            finally:
+                connection.close()
+    except StoreError:
+        return True
+    mains = [shard_named(path, world) for world in worlds]
+    return not worlds or any(
+        (named is not None and named[0] == main) or ("/" in world and main_path(path, world) == main)
+        for world, named in zip(worlds, mains, strict=True)
+    )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from storage import leases, refusals
+from storage.arrivals import check_arrival
 from storage.base import (
     PUBLIC_COLUMNS,
+    Arrival,
     At,
     Batch,
     Birth,
@@ -37,25 +39,13 @@ from storage.checks import (
 from storage.clock import now_us, time_text
 from storage.columns import PUBLIC_KINDS, stored_scalar, wanted
 from storage.identity import this_process
+from storage.memory_claims import Claim, arrivals_beside, births_beside
 from storage.memory_moving import adopted, erased, whole_of
 from storage.memory_world import ACTIVE, MemoryWorld, Rows, User
 from storage.moving import Portion, beheaded, gathered, portions_of
 from storage.names import EVENT_TABLES, named_number, table_key
 from storage.records import dtype_from, records_of
 from storage.retention import Retention
-
-
-@dataclass(slots=True)
-class _Claim:
-    """The lease of one shard; `token` is "" when nobody holds it."""
-
-    birth: Birth
-    epoch: int = 0
-    token: str = ""
-    holder: str = ""
-
-    def living(self) -> str:
-        return self.holder if leases.has_owner(self.token) else ""
 
 
 class MemoryPlace:
@@ -68,7 +58,7 @@ class MemoryPlace:
         self.lock = threading.RLock()
         self._clock = clock
         self._worlds: dict[str, MemoryWorld] = {}
-        self._claims: dict[tuple[str, int], _Claim] = {}
+        self._claims: dict[tuple[str, int], Claim] = {}
         self._pruned: dict[tuple[str, int], str] = {}
         self._retentions: dict[str, Retention] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
@@ -87,7 +77,13 @@ class MemoryPlace:
         name, parts = world.birth.world, sorted(world.parts.items())
         claims = [claim for (claimed, _), claim in self._claims.items() if claimed == name]
         shards = tuple(
-            ShardInfo(shard, part.sequence, json.loads(part.summary), self.holder(name, shard))
+            ShardInfo(
+                shard,
+                part.sequence,
+                json.loads(part.summary),
+                self.holder(name, shard),
+                self._claims[name, shard].arrival,
+            )
             for shard, part in parts
         )
         return WorldInfo(
@@ -136,19 +132,27 @@ class MemoryPlace:
                 for part in [*parts, found.parts[shard]]
             ]
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """See Store."""
         checked_birth(birth, shard)
         with self.lock:
             claim = self._claims.get((birth.world, shard))
             self._check_existence(birth, shard, expected)
+            if expected is None:
+                there = self._worlds[birth.world].parts if birth.world in self._worlds else ()
+                beside = arrivals_beside(self._claims, there, birth.world, shard)
+                check_arrival(birth, shard, arrival, beside, self.where)
+            elif claim is not None:
+                arrival = claim.arrival
             if claim is not None and leases.has_owner_for_sure(claim.token):
                 raise refusals.busy(birth.world, shard, claim.holder, birth.shards)
             self._check_commit(birth, shard, expected)
-            claim = claim or _Claim(birth)
+            claim = claim or Claim(birth)
             holder = this_process().line(self._clock())
             lease = leases.grant(birth.world, shard, claim.epoch + 1, holder)
-            self._claims[birth.world, shard] = _Claim(birth, lease.epoch, lease.token, holder)
+            self._claims[birth.world, shard] = Claim(birth, lease.epoch, lease.token, holder, arrival)
             return lease
 
     def _check_existence(self, birth: Birth, shard: int, expected: int | None) -> None:
@@ -162,14 +166,9 @@ class MemoryPlace:
             for other in taken:
                 if other != birth.world and table_key(other) == table_key(birth.world):
                     raise refusals.same_table(birth.world, other)
-        known = [found.birth] if found is not None else self._births_beside(birth.world, shard)
+        known = [found.birth] if found is not None else births_beside(self._claims, birth.world, shard)
         if expected is None and any(other != birth for other in known):
             raise refusals.born_otherwise(birth.world)
-
-    def _births_beside(self, world: str, shard: int) -> list[Birth]:
-        """How those who hold other shards of an unborn world are about to bear it."""
-        claims = [(where, claim) for where, claim in self._claims.items() if where != (world, shard)]
-        return [claim.birth for (name, _), claim in claims if name == world and claim.living()]
 
     def _check_commit(self, birth: Birth, shard: int, expected: int | None) -> None:
         if expected is not None:
@@ -189,7 +188,7 @@ class MemoryPlace:
             if claim is not None and claim.token == lease.token:
                 claim.token = claim.holder = ""
 
-    def _check_lease(self, lease: Lease) -> _Claim:
+    def _check_lease(self, lease: Lease) -> Claim:
         claim = self._claims.get((lease.world, lease.shard))
         if claim is None or (claim.epoch, claim.token) != (lease.epoch, lease.token):
             raise refusals.lost(lease, claim.living() if claim else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from storage.base import (
+    Birth,
     CommitNotFound,
     Lease,
     LeaseLost,
@@ -105,7 +106,7 @@ def shard_missing(world: str, shard: int, shards: int, path: str) -> NotAStore:
     """A world is there, but not the file of one of its shards."""
     return NotAStore(
         f"World {world!r} has {shards} shards, and the file of shard {shard}, {path!r}, is missing. Put it "
-        "back beside the others, or restore all of them from a copy."
+        "back beside the others, or restore all of them from a copy; a copy that was stopped is run again."
     )
 
 
@@ -138,11 +139,34 @@ def unnamed_shard(world: str, url: str, shards: int) -> StoreError:
     return StoreError(f"World {world!r} in {url} has {shards} shards; name the one to read, such as shard=0.")
 
 
-def unfinished_fork(world: str, shard: int, parent: str) -> StoreError:
-    """A fork of several shards that was killed before all of them were there."""
+def unfinished(birth: Birth, url: str, shard: int, act: str) -> StoreError:
+    """A world of several shards that was created, copied or forked, and of which not all are there.
+
+    Args:
+      act: "create", "copy" or "fork".
+    """
+    world, kept = birth.world, "what is there is kept"
+    if act == "fork":
+        return StoreError(
+            f"World {world!r} is a fork of {birth.parent} that was not finished: shard {shard} is not there "
+            f"yet. Fork it again, to the same place and name, with at={birth.parent.rpartition('@')[2]}; "
+            f"{kept}."
+        )
+    being, again = {
+        "create": ("created", "World.create again with the same arguments"),
+        "copy": ("copied from another store", "the copy again"),
+    }[act]
     return StoreError(
-        f"World {world!r} is a fork of {parent} that was not finished: shard {shard} is not there yet. Fork "
-        f"it again, to the same place and name, with at={parent.rpartition('@')[2]}; what is there is kept."
+        f"World {world!r} in {url} is being {being}, and of its {birth.shards} shards shard {shard} is not "
+        f"there yet. If nobody is at it any more, run {again}; {kept}."
+    )
+
+
+def created_otherwise(world: str, url: str) -> StoreError:
+    """A world whose creation was stopped is to be created with other arguments."""
+    return StoreError(
+        f"World {world!r} in {url} was begun by a World.create with another seed or configuration, and was "
+        "not finished. Run it again with the arguments that it had, or create a world of another name."
     )
 
 

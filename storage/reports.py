@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """Shards of a world that come into being by one act, though not at one moment.
+
+    Attributes:
+      act: "create" or "copy".
+      shards: those that it brings.
+    """
+
+    act: str
+    shards: tuple[int, ...]
+
+    def text(self) -> str:
+        """As a store keeps it."""
+        return json.dumps([self.act, self.shards])
+
+    @classmethod
+    def read(cls, text: str | None) -> Arrival | None:
+        """What `text` wrote; None for nothing."""
+        if not text:
+            return None
+        act, shards = json.loads(text)
+        return cls(act, tuple(shards))
+
+
+@dataclass(frozen=True, slots=True)
 class ShardInfo:
-    """Where one shard of a world stands, and who holds it ("" if nobody living)."""
+    """Where one shard of a world stands, and who holds it ("" if nobody living).
+
+    Attributes:
+      arrival: with which others it came into being; None if it came alone.
+    """
 
     shard: int
     sequence: int
     summary: Mapping[str, Any]
     holder: str
+    arrival: Arrival | None = None
 
 
 @dataclass(frozen=True, slots=True)

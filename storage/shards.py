@@ -15,7 +15,9 @@ from weakref import WeakValueDictionary, finalize
 
 from storage import filelock, refusals
 from storage.base import Birth, CommitNotFound, Snapshot, Store, WorldBusy
-from storage.family import birth_in, shard_path, shard_paths
+from storage.family import Known as Known
+from storage.family import birth_in
+from storage.family_names import shard_path, shard_paths
 from storage.shared import SharedStore, open_store
 from storage.siblings import url_beside
 from storage.urls import read_url
@@ -43,26 +45,43 @@ _claimed: WeakValueDictionary[tuple[str, str, str, int], OwnShard] = WeakValueDi
 def birth_of(url: str, world: str) -> Birth | None:
     """How a world of a store was born, or is about to be by somebody living; None if it is not there.
 
-    Raises: BadStoreURL; NotAStore if the file of one of its shards is missing, naming it.
+    Raises: BadStoreURL; NotAStore if the file of one of its shards is missing, naming it; StoreError if
+      some of its shards are still to come, see `storage.arrivals`.
     """
+    found = known_of(url, world)
+    if found is None:
+        return None
+    found.check_whole(url)
+    return found.birth
+
+
+def known_of(url: str, world: str) -> Known | None:
+    """A world of a store as it is there, whole or not. Raises BadStoreURL, NotAStore as `birth_of`."""
     address = read_url(url)
     if address.scheme != "sqlite":
         with _opened(url) as store:
-            return next((line.birth for line in store.worlds() if line.birth.world == world), None)
+            return known_in(store, world)
     found = birth_in(address.name, world)
     if found is not None:
-        return found.birth
+        return found
     there = shard_paths(address.name, world)
-    births = [birth for birth in (birth_in(path, world) for path in there.values()) if birth is not None]
-    if not births:
+    parts = [known for known in (birth_in(path, world) for path in there.values()) if known is not None]
+    if not parts:
         return None
-    birth = births[0].birth
+    birth = parts[0].birth
+    born = {shard: arrival for known in parts for shard, arrival in known.born.items()}
     # Only a world that is born has made all seats; one that is about to be may be making them.
     missing = [shard for shard in range(birth.shards) if shard not in there]
-    if missing and any(known.born for known in births):
+    if missing and born:
         path = shard_path(address.name, world, missing[0])
         raise refusals.shard_missing(world, missing[0], birth.shards, path)
-    return birth
+    return Known(birth, born, {shard: each for known in parts for shard, each in known.awaited.items()})
+
+
+def known_in(store: Store, world: str) -> Known | None:
+    """A world of one place as it is there; None if it is not born."""
+    line = next((line for line in store.worlds() if line.birth.world == world), None)
+    return Known(line.birth, {one.shard: one.arrival for one in line.shards}, {}) if line else None
 
 
 def shard_url(url: str, world: str, shard: int, shards: int) -> str:
@@ -188,7 +207,7 @@ def load_beside(
 
 
 def load_shards(
-    stores: Mapping[int, Store], world: str, at: str | int, wanted: Sequence[int]
+    stores: Mapping[int, Store], world: str, at: str | int, wanted: Sequence[int], *, near: bool = False
 ) -> list[Snapshot]:
     """Some shards of a world as of one commit of all.
 
@@ -196,6 +215,7 @@ def load_shards(
       stores: of every shard.
       at: a number; "first", the first that can be read of all; or "latest", the barrier.
       wanted: which shards.
+      near: of a number, as `load_as_of`.
     Raises: WorldNotFound, CommitNotFound.
     """
     if at == "latest":
@@ -203,6 +223,8 @@ def load_shards(
         return [load_as_of(stores[shard], world, shard, barrier) for shard in wanted]
     if at == "first":
         at = max(store.history(world, shard)[0].sequence for shard, store in stores.items())
+    if near:
+        return [load_as_of(stores[shard], world, shard, int(at)) for shard in wanted]
     return [stores[shard].load(world, shard, at=int(at)) for shard in wanted]
 
 

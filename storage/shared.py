@@ -16,6 +16,7 @@ import numpy as np
 # Imported before this module registers its own fork hooks, so that its lock is the last one taken.
 from storage import filelock
 from storage.base import (
+    Arrival,
     At,
     Batch,
     Birth,
@@ -169,9 +170,11 @@ class SharedStore:
         """See Store."""
         return self._readable().history(world, shard)
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """See Store."""
-        lease = self._writable().acquire(birth, shard, expected=expected)
+        lease = self._writable().acquire(birth, shard, expected=expected, arrival=arrival)
         self._leases.add(lease)
         return lease
 

@@ -15,14 +15,8 @@ from weakref import WeakValueDictionary, finalize
 
 from storage import filelock
 from storage.base import WorldBusy, WorldInfo
-from storage.family import (
-    has_world,
-    other_home,
-    shard_named,
-    sibling_path,
-    siblings_of,
-    writing_locks,
-)
+from storage.family import has_world, other_home
+from storage.family_names import shard_named, sibling_path, siblings_of, writing_locks
 from storage.names import checked_world
 from storage.shared import open_store
 from storage.urls import Address, read_url, sqlite_url

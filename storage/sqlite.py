@@ -19,6 +19,7 @@ import numpy as np
 
 from storage import filelock, leases, refusals
 from storage.base import (
+    Arrival,
     At,
     Batch,
     Birth,
@@ -133,7 +134,9 @@ class SqlitePlace(Moves):
             assert connection is not None
             return count_rows(connection, world, table, self.where, at)
 
-    def acquire(self, birth: Birth, shard: int = 0, *, expected: int | None) -> Lease:
+    def acquire(
+        self, birth: Birth, shard: int = 0, *, expected: int | None, arrival: Arrival | None = None
+    ) -> Lease:
         """See Store."""
         checked_birth(birth, shard)
         with self.lock:
@@ -148,7 +151,9 @@ class SqlitePlace(Moves):
                 if self._writer is None:
                     self._recover()
                 with self._writing() as connection:
-                    lease = grant_lease(connection, self.where, birth, shard, expected, self._clock())
+                    lease = grant_lease(
+                        connection, self.where, birth, shard, expected, arrival, self._clock()
+                    )
                     if birth.world not in self._rosters:
                         self._rosters[birth.world] = read_roster(connection, self.where, birth.world)
             except BaseException:
@@ -157,7 +162,7 @@ class SqlitePlace(Moves):
             self._mine[lease.token] = _Mine(lease.world, lease.shard, lease.epoch, locks)
             try:
                 if expected is None:
-                    settle_family(self.where, birth)
+                    settle_family(self.where, birth, arrival)
             except BaseException:
                 self._give_up(lease.token)
                 raise
@@ -198,8 +203,7 @@ class SqlitePlace(Moves):
         rosters: dict[str, Roster] = {}
         stamp, written, wall = None, 0, self._clock()
         for parcel in parcels:
-            stand = standing(connection, parcel.world, parcel.shard)
-            last = stand[0] if stand else None
+            last = (standing(connection, parcel.world, parcel.shard) or [None])[0]
             if last is not None and parcel.sequence <= last:
                 continue
             if parcel.sequence != (0 if last is None else last + 1):

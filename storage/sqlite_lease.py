@@ -6,16 +6,23 @@ import sqlite3
 from dataclasses import astuple
 
 from storage import leases, refusals
-from storage.base import Birth, Lease
+from storage.arrivals import check_arrival
+from storage.base import Arrival, Birth, Lease
 from storage.family import other_home
 from storage.identity import this_process
 from storage.names import table_key
-from storage.sqlite_read import born_worlds, holders, list_worlds, living_holder, standing
-from storage.sqlite_schema import BIRTH
+from storage.sqlite_read import born_worlds, holders, list_worlds, living_holder, parts_of, standing
+from storage.sqlite_schema import BIRTH, note_arrival
 
 
 def grant_lease(
-    connection: sqlite3.Connection, path: str, birth: Birth, shard: int, expected: int | None, wall_us: int
+    connection: sqlite3.Connection,
+    path: str,
+    birth: Birth,
+    shard: int,
+    expected: int | None,
+    arrival: Arrival | None,
+    wall_us: int,
 ) -> Lease:
     """Gives out the lease of a shard, with the next epoch. See Store.acquire."""
     found = connection.execute(
@@ -25,6 +32,9 @@ def grant_lease(
     last = stand[0] if stand else None
     if expected is None:
         _check_new(connection, path, birth, shard, last, wall_us)
+        there = parts_of(connection, birth.world, wall_us)
+        beside = {other: part[2] for other, part in there.items() if other != shard}
+        check_arrival(birth, shard, arrival, beside, path)
     elif last is None:
         raise refusals.not_found(birth.world, path, born_worlds(connection))
     holder = living_holder(connection, birth.world, shard, wall_us)
@@ -33,7 +43,7 @@ def grant_lease(
     if expected is not None and last is not None and last != expected:
         raise refusals.moved(birth.world, shard, last, expected)
     if expected is None:
-        reserve(connection, birth, shard)
+        reserve(connection, birth, shard, arrival)
     process = this_process()
     lease = leases.grant(birth.world, shard, epoch + 1, process.line(wall_us))
     connection.execute(
@@ -79,8 +89,9 @@ def _check_new(
         raise refusals.exists_elsewhere(birth.world, home)
 
 
-def reserve(connection: sqlite3.Connection, birth: Birth, shard: int) -> None:
-    """Keeps a place for a shard that is not born yet."""
+def reserve(connection: sqlite3.Connection, birth: Birth, shard: int, arrival: Arrival | None = None) -> None:
+    """Keeps a place for a shard that is not born yet, and with which others it comes."""
+    note_arrival(connection, birth.world, shard, arrival)
     connection.execute(
         "INSERT INTO worlds (world, shard, config, fingerprint, schema, shards, parent)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (world, shard) DO UPDATE SET config = excluded.config,"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage import leases, refusals
-from storage.base import Birth, CommitInfo, ShardInfo, Snapshot, WorldInfo, default_id
+from storage.base import Arrival, Birth, CommitInfo, ShardInfo, Snapshot, WorldInfo, default_id
 from storage.clock import time_text
 from storage.identity import Process, this_process
 from storage.names import named_number
@@ -19,7 +19,7 @@ from storage.sqlite_journal import deltas
 from storage.sqlite_merge import merged, together
 from storage.sqlite_past import listed, oldest, stood, way_back
 from storage.sqlite_roster import read_roster
-from storage.sqlite_schema import BIRTH
+from storage.sqlite_schema import BIRTH, arrival_of
 
 _LEASE = (
     "lease_token, lease_host, lease_boot, lease_space, lease_pid, lease_started, "
@@ -62,6 +62,24 @@ def holders(connection: sqlite3.Connection, wall_us: int) -> dict[str, str]:
     return held
 
 
+def parts_of(
+    connection: sqlite3.Connection, world: str, wall_us: int
+) -> dict[int, tuple[bool, Birth, Arrival | None]]:
+    """The shards of a world that are born, or that somebody living is about to bear; the born ones first.
+
+    Returns: shard -> whether it is born, how, and with which others.
+    """
+    rows = connection.execute(
+        f"SELECT shard, born IS NOT NULL, {BIRTH} FROM worlds WHERE world = ? ORDER BY born IS NULL, shard",
+        (world,),
+    ).fetchall()
+    return {
+        shard: (bool(born), Birth(*birth), arrival_of(connection, world, shard))
+        for shard, born, *birth in rows
+        if born or living_holder(connection, world, shard, wall_us)
+    }
+
+
 def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]:
     """See Store.worlds."""
     held = holders(connection, wall_us)
@@ -72,7 +90,13 @@ def list_worlds(connection: sqlite3.Connection, wall_us: int) -> list[WorldInfo]
         ).fetchall()
         stands = [(part[0], standing(connection, world, part[0])) for part in parts]
         shards = tuple(
-            ShardInfo(shard, stand[0], json.loads(stand[2]), living_holder(connection, world, shard, wall_us))
+            ShardInfo(
+                shard,
+                stand[0],
+                json.loads(stand[2]),
+                living_holder(connection, world, shard, wall_us),
+                arrival_of(connection, world, shard),
+            )
             for shard, stand in stands
             if stand is not None
         )

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
+from storage.base import Arrival
 from storage.checks import Parcel, same_events, same_users
 from storage.columns import PUBLIC_KINDS
 from storage.names import users_table
@@ -29,6 +30,22 @@ def next_stamp(connection: sqlite3.Connection, wall_us: int) -> int:
     stamp = wall_us if last is None else max(wall_us, last[0] + 1)
     connection.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (STAMP, stamp))
     return stamp
+
+
+def note_arrival(connection: sqlite3.Connection, world: str, shard: int, arrival: Arrival | None) -> None:
+    """Keeps with which other shards one comes into being."""
+    key = f"arrival of {world} {shard}"
+    connection.execute("DELETE FROM store WHERE key = ?", (key,))
+    if arrival is not None:
+        connection.execute("INSERT INTO store VALUES (?, ?)", (key, arrival.text()))
+
+
+def arrival_of(connection: sqlite3.Connection, world: str, shard: int) -> Arrival | None:
+    """With which other shards one came into being; None if it came alone."""
+    found = connection.execute(
+        "SELECT value FROM store WHERE key = ?", (f"arrival of {world} {shard}",)
+    ).fetchone()
+    return Arrival.read(found[0]) if found else None
 
 
 def prepare_tables(connection: sqlite3.Connection, parcel: Parcel) -> None:

@@ -11,8 +11,9 @@ import uuid
 from contextlib import suppress
 
 from storage import filelock, refusals
-from storage.base import Birth, WorldBusy
-from storage.family import check_family, shard_named, shard_path, writing_locks
+from storage.base import Arrival, Birth, WorldBusy
+from storage.family import check_family
+from storage.family_names import shard_named, shard_path, writing_locks
 from storage.sqlite_errors import told
 from storage.sqlite_lease import reserve
 from storage.sqlite_open import close_writer, open_writer
@@ -36,12 +37,12 @@ def take_locks(path: str, birth: Birth, shard: int) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def settle_family(path: str, birth: Birth) -> None:
+def settle_family(path: str, birth: Birth, arrival: Arrival | None) -> None:
     """After a world was reserved in `path`: refuses one that is elsewhere, and makes seats for its shards.
 
     Raises: WorldExists, StoreError; StoreFull if there is no room for a file.
     """
-    check_family(path, birth)
+    check_family(path, birth, arrival)
     named = shard_named(path, birth.world)
     if named is None or birth.shards == 1:
         return

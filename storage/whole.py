@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
 from storage.base import At, CommitInfo, CommitNotFound, Public, Snapshot, Store, WorldInfo
-from storage.shards import load_as_of, nearest, shard_url
+from storage.shards import birth_of, load_as_of, nearest, shard_url
 from storage.shared import open_store
 from storage.siblings import UNBORN
 
@@ -110,8 +110,11 @@ def whole_world(url: str, line: WorldInfo, public: Public | None = None) -> Iter
     Args:
       url, line: as `all_worlds` has them.
       public: as `open_store`.
+    Raises: StoreError if some of the shards are still to come, or lost; see `storage.shards.birth_of`.
     """
     birth = line.birth
+    if birth.shards > 1:
+        birth_of(url, birth.world)
     with ExitStack() as opened:
         stores: dict[int, Store] = {}
         by_url: dict[str, Store] = {}

@@ -48,7 +48,7 @@ TABLES = {
 }
 PARAMETERS = {
     **dict.fromkeys(("world", "token", "host", "boot", "space", "started", "config"), "STRING"),
-    **dict.fromkeys(("fingerprint", "parent", "kinds", "users", "dtype"), "STRING"),
+    **dict.fromkeys(("fingerprint", "parent", "arrival", "kinds", "users", "dtype"), "STRING"),
     **dict.fromkeys(("summary", "first", "last", "w1"), "STRING"),
     **dict.fromkeys(("shard", "before", "epoch", "pid", "wall", "schema", "shards", "stand", "at"), "INT64"),
     **dict.fromkeys(("commits", "born", "folded", "base", "stamp", "after", "upto", "limit", "w0"), "INT64"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from storage.base import (
+    Arrival,
     BadWorldName,
     Lease,
     LeaseLost,
@@ -45,6 +46,38 @@ def test_a_reservation_that_came_to_nothing_vanishes(store: Store) -> None:
     assert lease.epoch == 2
     store.commit([(lease, batch(0, [1]))])
     assert store.load("demo").birth.config == "{}"
+
+
+def test_shards_that_come_together_are_born_by_that_act_alone(kind: Kind, store: Store) -> None:
+    whole, copy = birth(shards=3), Arrival("copy", (0, 1))
+    lease = store.acquire(whole, 0, expected=None, arrival=copy)
+    for other in (None, Arrival("create", (0, 1, 2))):
+        with pytest.raises(StoreError, match=r"is being copied .* shard 1 is not there yet"):
+            store.acquire(whole, 1, expected=None, arrival=other)
+    store.commit([(lease, batch(0, [1]))])
+    store.release(lease)
+    again = open_store(kind.url)
+    (line,) = again.worlds()
+    assert [(each.shard, each.arrival) for each in line.shards] == [(0, copy)]
+    with pytest.raises(StoreError, match=r"is being copied .* shard 1 is not there yet"):
+        again.acquire(whole, 1, expected=None)
+    with pytest.raises(WorldExists):
+        again.acquire(whole, 2, expected=None, arrival=Arrival("create", (0, 2)))
+    again.release(again.acquire(whole, 0, expected=0))
+    grown = again.acquire(whole, 2, expected=None)
+    lease = again.acquire(whole, 1, expected=None, arrival=copy)
+    again.commit([(grown, batch(0, [3], shard=2)), (lease, batch(0, [2], shard=1))])
+    assert [each.arrival for each in again.worlds()[0].shards] == [copy, copy, None]
+    again.public = None
+    again.close()
+
+
+def test_a_reservation_of_an_act_that_came_to_nothing_binds_nobody(store: Store) -> None:
+    whole = birth(shards=2)
+    store.release(store.acquire(whole, 0, expected=None, arrival=Arrival("create", (0, 1))))
+    leases = [store.acquire(whole, shard, expected=None) for shard in (1, 0)]
+    store.commit([(lease, batch(0, [lease.shard], shard=lease.shard)) for lease in leases])
+    assert [each.arrival for each in store.worlds()[0].shards] == [None, None]
 
 
 def test_a_world_has_one_living_holder(kind: Kind, store: Store) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from storage import siblings
 from storage.base import Birth, NotAStore, StoreError, WorldBusy, WorldExists, WorldNotFound
-from storage.family import shard_path
+from storage.family_names import shard_path
 from storage.identity import SILENCE_US
 from storage.retention import REACH
 from storage.shards import barrier_of, birth_of, claim_shard, free_shard, load_as_of, shard_url
@@ -223,6 +223,21 @@ def test_shards_in_step_keep_no_more_than_the_others_are_behind(url: str) -> Non
         kept.append([line.sequence for line in store.history("demo", shard)])
         store.close()
     assert kept == [[1, 2], [1, 2], [1, 2], [2]]
+
+
+def test_seats_of_a_birth_that_was_given_up_keep_nobody_back(url: str, tmp_path: Path) -> None:
+    store = open_store(home(url, 1))
+    store.acquire(replace(FOUR, shards=6), 1, expected=None)
+    store.close()
+    assert (tmp_path / "my.demo@5.db").exists()
+    for _ in range(3):
+        for shard in range(4):
+            play_and_close(url, shard)
+    last = open_store(home(url, 3))
+    assert [line.sequence for line in last.history("demo", 3)] == [2]
+    last.close()
+    ((_, line),) = all_worlds(url)
+    assert (line.sequence, line.birth) == (2, FOUR)
 
 
 def test_a_shard_too_far_ahead_is_read_as_near_to_the_barrier_as_it_goes(url: str) -> None:
