@@ -297,19 +297,21 @@ class Place:
         """What lies behind the store: worlds of one home can be committed together. Needs `open`."""
         return self._opened().home
 
-    def commit(self, batches: Sequence[Batch]) -> None:
-        """Makes batches part of the world, all or none. Needs the lease."""
-        commit_together([(self, batches)])
+    def commit(self, batches: Sequence[Batch], *others: tuple[Place, Sequence[Batch]]) -> None:
+        """Makes batches part of the world, and others of other places of one `home`: one commit, all or none.
 
-    def pairs(self, batches: Sequence[Batch]) -> list[tuple[Lease, Batch]]:
-        """Batches under the lease, as a store takes them. Raises StoreError without a lease."""
+        Raises: LeaseLost if one of the leases was taken over (`is_lost` tells which), otherwise as
+          Store.commit; nothing was written then.
+        """
+        parts = ((self, batches), *others)
+        self._opened().commit([pair for place, some in parts for pair in place._pairs(some)])
+        for place, _ in parts:
+            place._beat = time.monotonic()
+
+    def _pairs(self, batches: Sequence[Batch]) -> list[tuple[Lease, Batch]]:
         if self.lease is None:
             raise StoreError(f"World {self.name!r} is not held; step() takes the lease, then it can commit.")
         return [(self.lease, batch) for batch in batches]
-
-    def accepted(self) -> None:
-        """Notes that the store has just heard of the holder."""
-        self._beat = time.monotonic()
 
     def is_lost(self) -> bool:
         """Whether somebody else has taken the lease over, asked of the store itself."""
@@ -395,15 +397,3 @@ class Place:
         if self._store is None:
             raise StoreError(f"World {self.name!r} is not open; reset() opens it.")
         return self._store
-
-
-def commit_together(parts: Sequence[tuple[Place, Sequence[Batch]]]) -> None:
-    """Makes batches of several places of one `home` part of their worlds: one commit, all or none.
-
-    Raises: LeaseLost if one of the leases was taken over (`Place.is_lost` tells which), otherwise as
-      Store.commit; nothing was written then.
-    """
-    pairs = [pair for place, batches in parts for pair in place.pairs(batches)]
-    parts[0][0]._opened().commit(pairs)
-    for place, _ in parts:
-        place.accepted()

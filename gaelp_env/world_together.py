@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from gaelp_env.ledger import A, K
 from gaelp_env.turns import play_together
-from gaelp_env.world_place import commit_together
 from gaelp_env.world_words import checked_seed
 from storage.base import Batch, LeaseLost, StoreFull
 
@@ -79,7 +78,8 @@ def commit_all(worlds: Sequence[World]) -> None:
     """
     for group in _by_home(worlds):
         try:
-            commit_together([(world.place, batches) for world, batches in group])
+            (place, batches), *others = [(world.place, batches) for world, batches in group]
+            place.commit(batches, *others)
         except LeaseLost:
             for world, _ in group:
                 if world.place.is_lost():
